@@ -1,0 +1,3 @@
+//! `kube-apiserver`: the only component that touches the store.
+
+pub mod seams;
