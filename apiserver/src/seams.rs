@@ -176,3 +176,63 @@ pub trait Allocator: Send + Sync + fmt::Debug {
     /// What must be written with the removal of `object`.
     fn release(&self, object: &Value) -> (Vec<store::Guard>, Vec<store::Op>);
 }
+
+/// The server's own access to objects: reads come from the View (never stale by more than the newest applied
+/// revision), writes go through the generic registry (defaults, validation, one transaction) without authentication,
+/// authorization and admission. For admission plugins, authorizers, built-in behaviour and bootstrap.
+pub trait Objects: Send + Sync + fmt::Debug {
+    /// The stored object in its stored version with `metadata.resourceVersion` filled in. `namespace` is empty for
+    /// cluster-scoped resources.
+    fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>>;
+    /// All objects, of one namespace or (when empty) of all, in key order.
+    fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>>;
+    /// The revision of the newest change to any object of the resource: a cache derived from `list` is fresh while
+    /// this has not moved. O(1).
+    fn last_change(&self, group: &str, resource: &str) -> store::Revision;
+    /// Creates as the server itself; `AlreadyExists` when it is there.
+    fn create<'a>(
+        &'a self,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>>;
+    /// Replaces (guarded by `metadata.resourceVersion` when it is set); `subresource` may be empty or `status`.
+    fn update<'a>(
+        &'a self,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+        subresource: &'a str,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>>;
+    fn delete<'a>(
+        &'a self,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+        options: Value,
+    ) -> BoxFuture<'a, Result<(), Status>>;
+}
+
+/// A resource or subresource whose POST is answered by code instead of storage: reviews, token requests, bindings,
+/// evictions.
+pub trait Special: Send + Sync + fmt::Debug {
+    /// (group, resource, subresource), such as ("", "pods", "binding") or ("authentication.k8s.io", "tokenreviews", "").
+    fn resource(&self) -> (&'static str, &'static str, &'static str);
+    fn create<'a>(&'a self, request: SpecialRequest<'a>) -> BoxFuture<'a, Result<Value, Status>>;
+}
+
+/// A POST to a [`Special`]. The object has been decoded and defaulted, the user authorized.
+#[derive(Debug)]
+pub struct SpecialRequest<'a> {
+    pub user: &'a Arc<UserInfo>,
+    pub namespace: &'a str,
+    /// The parent's name for subresources, else empty.
+    pub name: &'a str,
+    pub object: Value,
+    pub dry_run: bool,
+    pub now: jiff::Timestamp,
+}
