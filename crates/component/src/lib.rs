@@ -1,6 +1,14 @@
 //! What every binary shares: tasks with a name and an end, flags, configuration files, logging, metrics, health
-//! endpoints, TLS listeners, signals and exit codes.
+//! endpoints, signals and exit codes.
 
+pub mod config;
+pub mod logging;
+pub mod metrics;
+pub mod run;
+pub mod serving;
 pub mod tasks;
 
+pub use logging::LogArgs;
+pub use metrics::Metrics;
+pub use run::run;
 pub use tasks::Tasks;
