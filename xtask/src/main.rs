@@ -1,1 +1,96 @@
-fn main() {}
+//! The commands of this repository: `cargo xtask COMMAND`.
+
+mod deps;
+mod import_kinds;
+mod test;
+mod tidy;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, tests and checks Gantry
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Install what the host lacks (Debian packages, by apt)
+    Deps {
+        /// Also what only tests need
+        #[arg(long)]
+        test: bool,
+    },
+    /// Build in release mode and start a one-node cluster on this host
+    Up {
+        /// Passed on to `gantry up`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Stop the cluster and remove everything that it made
+    Down {
+        /// Passed on to `gantry down`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check format and lints, then run every test
+    Test(test::TestArgs),
+    /// Check what compilers do not: crate direction, licences, lists, the paths that the documents name
+    Tidy,
+    /// Measure what the README quotes, on a cluster of its own
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Replay recordings of a real server and count what differs
+    Golden {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run the simulation over a range of seeds
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Turn upstream's API data into the tables of `crates/kinds`
+    ImportKinds {
+        /// The folder that holds `kubernetes-1.36` and `golden`
+        #[arg(long, default_value = "../shared")]
+        shared: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Deps { test } => deps::ensure(if test { deps::Need::Test } else { deps::Need::Run }),
+        Command::Up { args } => up::up(&args),
+        Command::Down { args } => up::down(&args),
+        Command::Test(args) => test::run_all(&args),
+        Command::Tidy => tidy::run(),
+        Command::Bench { args } => up::tool("bench", "gantry-bench", &args),
+        Command::Golden { args } => up::tool("bench", "gantry-golden", &args),
+        Command::Sim { args } => up::tool("sim", "gantry-sim", &args),
+        Command::ImportKinds { shared } => import_kinds::run(&shared, &root().join("crates/kinds/tables")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root, wherever the command was called.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the repository")
+        .to_owned()
+}

@@ -1,0 +1,224 @@
+//! The cluster's own containerd: its configuration, its start as a process that outlives us, its end.
+//!
+//! Never the host's: root, state, socket, CNI configuration and runc's state are all under our directories. It is not
+//! our child in the sense that matters: when the front door dies it goes on, and the next start adopts it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::image::PAUSE_IMAGE;
+use crate::state::{ProcessId, State};
+
+/// containerd answers within a second on an idle host; a loaded one gets longer.
+const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where Debian and others put the CNI plugins, in the order in which we look.
+const CNI_BIN_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerdError {
+    #[error("{program} is not installed; run `cargo xtask deps`, or install Debian's package {package}")]
+    Missing { program: &'static str, package: &'static str },
+    #[error("no CNI plugins in {}; run `cargo xtask deps`, or install Debian's package containernetworking-plugins", CNI_BIN_DIRS.join(" or "))]
+    NoCni,
+    #[error("containerd did not start: {reason}; its log is {}", log.display())]
+    Start { reason: String, log: PathBuf },
+    #[error("{}", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Starts containerd, or adopts the one that an earlier start left, and waits until it takes connections.
+pub async fn ensure(state: &State) -> Result<ProcessId, ContainerdError> {
+    if let Some(id) = ProcessId::read(&state.containerd_pid())
+        && connects(&state.containerd_socket()).await
+    {
+        return Ok(id);
+    }
+    let program = find("containerd")
+        .ok_or(ContainerdError::Missing { program: "containerd", package: "containerd" })?;
+    find("runc").ok_or(ContainerdError::Missing { program: "runc", package: "runc" })?;
+    let cni = cni_bin_dir().ok_or(ContainerdError::NoCni)?;
+    let config = state.containerd_config();
+    write(&config, render_config(state, cni, may_lower_oom_score()).as_bytes())?;
+    let log = open_log(&state.containerd_log())?;
+    let error_log = log.try_clone().map_err(|source| file_error(&state.containerd_log(), source))?;
+    let id = spawn_detached(&program, &config, log, error_log)
+        .map_err(|e| ContainerdError::Start { reason: e.to_string(), log: state.containerd_log() })?;
+    id.write(&state.containerd_pid()).map_err(|source| file_error(&state.containerd_pid(), source))?;
+    wait_for_socket(state, id).await?;
+    Ok(id)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a process that outlives us is not one that runs to its end")]
+fn spawn_detached(program: &Path, config: &Path, out: fs::File, err: fs::File) -> io::Result<ProcessId> {
+    use std::os::unix::process::CommandExt as _;
+    let mut child = std::process::Command::new(program)
+        .arg("--config")
+        .arg(config)
+        .stdin(std::process::Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .process_group(0)
+        .spawn()?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    match ProcessId::of(pid) {
+        Some(id) => {
+            // Reaps it should it end while we live; afterwards init does.
+            std::thread::Builder::new().name("reap containerd".into()).spawn(move || child.wait())?;
+            Ok(id)
+        }
+        None => Err(io::Error::other(format!("it ended at once: {}", child.wait()?))),
+    }
+}
+
+async fn wait_for_socket(state: &State, id: ProcessId) -> Result<(), ContainerdError> {
+    let deadline = tokio::time::Instant::now() + START_LIMIT;
+    // A connection is the only sign that containerd gives of being ready.
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    loop {
+        ticks.tick().await;
+        if connects(&state.containerd_socket()).await {
+            return Ok(());
+        }
+        let reason = if !id.is_alive() {
+            last_line(&state.containerd_log()).unwrap_or_else(|| "it ended without a word".into())
+        } else if tokio::time::Instant::now() >= deadline {
+            format!("no connection within {START_LIMIT:?}")
+        } else {
+            continue;
+        };
+        return Err(ContainerdError::Start { reason, log: state.containerd_log() });
+    }
+}
+
+/// Ends our containerd, if it runs. Containers must have been removed before: their shims would live on.
+pub async fn stop(state: &State) -> io::Result<()> {
+    if let Some(id) = ProcessId::read(&state.containerd_pid()) {
+        id.signal(Signal::SIGTERM)?;
+        if !id.ended(STOP_LIMIT).await {
+            id.signal(Signal::SIGKILL)?;
+            id.ended(STOP_LIMIT).await;
+        }
+    }
+    match fs::remove_file(state.containerd_pid()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn connects(socket: &Path) -> bool {
+    tokio::net::UnixStream::connect(socket).await.is_ok()
+}
+
+fn cni_bin_dir() -> Option<&'static Path> {
+    CNI_BIN_DIRS.iter().map(Path::new).find(|dir| dir.join("host-local").exists())
+}
+
+/// Finds a program in the usual places: PATH first, then where daemons are installed.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Whether this process may lower OOM scores: bit 24 (CAP_SYS_RESOURCE) of its effective capabilities. Where it may
+/// not, runc fails every container that asks for a score below its own.
+fn may_lower_oom_score() -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|bits| bits & (1 << 24) != 0)
+}
+
+/// The configuration, in the form that 1.6 reads and 2.x still takes.
+fn render_config(state: &State, cni_bin: &Path, may_lower_oom_score: bool) -> String {
+    let root = state.containerd_root();
+    let mut out = String::from("version = 2\n");
+    let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+    let _ = writeln!(out, "root = {}", quoted(&root));
+    let _ = writeln!(out, "state = {}", quoted(&state.containerd_state()));
+    // Snapshotters and services that this cluster never uses, and that look for things outside our directories.
+    let _ = writeln!(
+        out,
+        "disabled_plugins = [{}]",
+        ["aufs", "btrfs", "devmapper", "zfs", "blockfile"]
+            .map(|name| format!("\"io.containerd.snapshotter.v1.{name}\""))
+            .join(", ")
+    );
+    let _ = writeln!(out, "[grpc]\n  address = {}", quoted(&state.containerd_socket()));
+    let _ = writeln!(out, "[plugins.\"io.containerd.internal.v1.opt\"]\n  path = {}", quoted(&root.join("opt")));
+    let _ = writeln!(
+        out,
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{PAUSE_IMAGE}\"\n  \
+         stream_server_address = \"127.0.0.1\"\n  stream_server_port = \"0\"\n  \
+         restrict_oom_score_adj = {}\n  enable_unprivileged_ports = true\n  enable_unprivileged_icmp = true",
+        !may_lower_oom_score
+    );
+    let _ = writeln!(
+        out,
+        "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = {}\n    conf_dir = {}",
+        quoted(cni_bin),
+        quoted(&state.cni_conf())
+    );
+    let _ = writeln!(
+        out,
+        "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    snapshotter = \"overlayfs\"\n    \
+         default_runtime_name = \"runc\"\n    \
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n      \
+         runtime_type = \"io.containerd.runc.v2\"\n      \
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n        \
+         SystemdCgroup = false\n        Root = {}",
+        quoted(&state.run.join("runc"))
+    );
+    out
+}
+
+fn open_log(path: &Path) -> Result<fs::File, ContainerdError> {
+    fs::OpenOptions::new().create(true).append(true).open(path).map_err(|source| file_error(path, source))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), ContainerdError> {
+    fs::write(path, content).map_err(|source| file_error(path, source))
+}
+
+fn file_error(path: &Path, source: io::Error) -> ContainerdError {
+    ContainerdError::File { path: path.to_owned(), source }
+}
+
+fn last_line(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()?.lines().last().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_stays_under_our_directories() {
+        let state = State::new("/data", "/run/x");
+        let config = render_config(&state, Path::new("/usr/lib/cni"), false);
+        for line in config.lines().filter(|l| l.contains("\"/")) {
+            let path = line.split('"').find(|part| part.starts_with('/')).unwrap();
+            assert!(
+                ["/data/", "/run/x/", "/usr/lib/cni"].iter().any(|p| path.starts_with(p)),
+                "{line} leaves our directories"
+            );
+        }
+        assert!(config.contains("restrict_oom_score_adj = true"));
+        assert!(render_config(&state, Path::new("/x"), true).contains("restrict_oom_score_adj = false"));
+    }
+}

@@ -1,0 +1,133 @@
+//! The files that the tables come from, parsed. Order is kept where it is a fact (protobuf fields, resources, groups).
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Go struct → JSON field → Go type and tag options.
+pub(super) type GoStructs = IndexMap<String, IndexMap<String, Vec<String>>>;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GoFields {
+    pub(super) structs: GoStructs,
+    /// Aliases such as `api/core/v1.PullPolicy` → `string`.
+    pub(super) named_types: IndexMap<String, String>,
+}
+
+/// A feature gate with its history.
+#[derive(Debug, Deserialize)]
+pub(super) struct Feature {
+    pub(super) name: String,
+    #[serde(rename = "versionedSpecs")]
+    pub(super) specs: Vec<FeatureSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FeatureSpec {
+    pub(super) default: bool,
+    pub(super) lock_to_default: bool,
+    pub(super) pre_release: String,
+    pub(super) version: String,
+}
+
+/// Everything that is read.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) go: GoFields,
+    /// Message → field → number and type.
+    pub(super) proto: IndexMap<String, IndexMap<String, (u32, String)>>,
+    /// OpenAPI v2 definitions.
+    pub(super) definitions: IndexMap<String, Value>,
+    /// OpenAPI v3 schemas of all group versions, by name: they carry the `default`s.
+    pub(super) schemas: IndexMap<String, Value>,
+    pub(super) features: Vec<Feature>,
+    /// `/apis` with every version switched on.
+    pub(super) groups: Value,
+    /// APIResourceList by group version, with every version switched on.
+    pub(super) resource_lists: IndexMap<String, Value>,
+    /// APIResourceList by group version of a server with its default settings.
+    pub(super) default_lists: IndexMap<String, Value>,
+}
+
+impl Sources {
+    pub(super) fn read(shared: &Path) -> anyhow::Result<Self> {
+        let facts = shared.join("kubernetes-1.36");
+        anyhow::ensure!(
+            facts.is_dir(),
+            "no facts about Kubernetes 1.36 at {}: name the folder that holds kubernetes-1.36 with --shared DIR",
+            facts.display()
+        );
+        #[derive(Deserialize)]
+        struct Swagger {
+            definitions: IndexMap<String, Value>,
+        }
+        let features = fs::read_to_string(facts.join("feature-list.yaml")).context("reading feature-list.yaml")?;
+        let swagger: Swagger = read_json(&facts.join("swagger.json"))?;
+        Ok(Self {
+            go: read_json(&facts.join("go-fields.json"))?,
+            proto: read_json(&facts.join("proto-fields.json"))?,
+            definitions: swagger.definitions,
+            schemas: read_schemas(&facts.join("openapi-v3"))?,
+            features: serde_saphyr::from_str(&features).context("parsing feature-list.yaml")?,
+            groups: read_json(&facts.join("discovery/apis.json"))?,
+            resource_lists: read_resource_lists(&facts.join("discovery"))?,
+            default_lists: read_default_lists(&shared.join("golden/discovery-default.json"))?,
+        })
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("parsing {}", path.display()))
+}
+
+fn read_dir_sorted(dir: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let mut paths = fs::read_dir(dir)
+        .with_context(|| format!("listing {}", dir.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_schemas(dir: &Path) -> anyhow::Result<IndexMap<String, Value>> {
+    let mut schemas = IndexMap::new();
+    for path in read_dir_sorted(dir)? {
+        let document: Value = read_json(&path)?;
+        if let Some(found) = document.pointer("/components/schemas").and_then(Value::as_object) {
+            schemas.extend(found.iter().map(|(name, schema)| (name.clone(), schema.clone())));
+        }
+    }
+    Ok(schemas)
+}
+
+fn read_resource_lists(dir: &Path) -> anyhow::Result<IndexMap<String, Value>> {
+    let mut lists = IndexMap::new();
+    for path in read_dir_sorted(dir)? {
+        add_list(&mut lists, read_json(&path)?);
+    }
+    Ok(lists)
+}
+
+fn read_default_lists(path: &Path) -> anyhow::Result<IndexMap<String, Value>> {
+    let document: Value = read_json(path)?;
+    let mut lists = IndexMap::new();
+    for request in document["requests"].as_array().context("golden discovery has no requests")? {
+        add_list(&mut lists, request["response"].clone());
+    }
+    Ok(lists)
+}
+
+fn add_list(lists: &mut IndexMap<String, Value>, document: Value) {
+    if document["kind"] == "APIResourceList"
+        && let Some(group_version) = document["groupVersion"].as_str()
+    {
+        lists.insert(group_version.to_owned(), document);
+    }
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`: the same commands for people and for CI, in two sizes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::deps::{self, Need};
+use crate::tidy;
+use crate::up::{run, target_dir};
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct TestArgs {
+    /// Leave out the end-to-end tests
+    #[arg(long, conflicts_with = "long")]
+    fast: bool,
+    /// Run the long forms: the minutes, counts and sizes that the issues name
+    #[arg(long)]
+    long: bool,
+}
+
+fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
+    let mut times = Vec::new();
+    let mut step = |name: &'static str, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
+        eprintln!("== {name}");
+        #[allow(clippy::disallowed_methods, reason = "times a step for people to read")]
+        let start = Instant::now();
+        work()?;
+        times.push((name, start.elapsed()));
+        Ok(())
+    };
+    step("dependencies", &mut || {
+        deps::ensure(if args.fast { Need::Build } else { Need::Test })?;
+        deps::nextest()
+    })?;
+    step("format", &mut || run("cargo", &["fmt", "--all", "--check"], &[]))?;
+    step("tidy", &mut tidy::run)?;
+    step("lints", &mut || {
+        run(
+            "cargo",
+            &["clippy", "--workspace", "--all-targets", "--profile", "ci", "--locked", "--", "-D", "warnings"],
+            &[],
+        )
+    })?;
+    let long: &[(&str, &str)] = if args.long { &[("GANTRY_TEST_LONG", "1")] } else { &[] };
+    let nextest = ["nextest", "run", "--workspace", "--cargo-profile", "ci", "--locked"];
+    step("unit, integration and simulation tests", &mut || {
+        let mut all = nextest.to_vec();
+        all.extend(["-E", "not package(e2e-tests)"]);
+        run("cargo", &all, long)
+    })?;
+    if !args.fast {
+        step("end-to-end tests", &mut || {
+            let mut all = nextest.to_vec();
+            // One cluster at a time: each owns the host's ports.
+            all.extend(["-E", "package(e2e-tests)", "--test-threads", "1"]);
+            run("cargo", &all, long)
+        })?;
+    }
+    Ok(times)
+}
+
+pub(crate) fn run_all(args: &TestArgs) -> Result<()> {
+    let times = run_steps(args)?;
+    let table: String =
+        times.iter().map(|(name, time)| format!("{:7.1}  {name}\n", time.as_secs_f64() / 60.0)).collect();
+    eprintln!("== minutes by step\n{table}");
+    std::fs::write(target_dir().join(tidy::TIMES_FILE), table).context("keep the times for tidy")
+}
+
