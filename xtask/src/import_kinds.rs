@@ -54,7 +54,8 @@ pub(crate) fn run(shared: &Path, out: &Path) -> anyhow::Result<()> {
 }
 
 fn header() -> String {
-    "# Facts, written by `cargo xtask import-kinds`; the format is described in crates/kinds/README.md.\n".into()
+    "# Facts, written by `cargo xtask import-kinds`; the format is described in crates/kinds/README.md.\n"
+        .into()
 }
 
 /// `apps_v1.kinds`; the legacy group is called core.

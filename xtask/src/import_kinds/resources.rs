@@ -27,9 +27,29 @@ struct Resource {
     subresources: Vec<Value>,
 }
 
-/// Versions that a stored object may have; a storage version hash names one of them.
-const VERSIONS: [&str; 8] =
-    ["v1", "v2", "v1beta1", "v1beta2", "v1beta3", "v1alpha1", "v1alpha2", "v1alpha3"];
+/// Kinds that are stored in another version than the one they are served in: group, kind, version. Each fact follows
+/// from the storage version hash in discovery (the start of SHA-256 of `group/version/kind`).
+const STORED_ELSEWHERE: [(&str, &str, &str); 15] = [
+    ("events.k8s.io", "Event", "v1"),
+    ("autoscaling", "HorizontalPodAutoscaler", "autoscaling/v2"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy", "admissionregistration.k8s.io/v1beta1"),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingAdmissionPolicyBinding",
+        "admissionregistration.k8s.io/v1beta1",
+    ),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", "apiextensions.k8s.io/v1beta1"),
+    ("resource.k8s.io", "DeviceClass", "resource.k8s.io/v1"),
+    ("resource.k8s.io", "DeviceTaintRule", "resource.k8s.io/v1alpha3"),
+    ("resource.k8s.io", "ResourceClaim", "resource.k8s.io/v1"),
+    ("resource.k8s.io", "ResourceClaimTemplate", "resource.k8s.io/v1"),
+    ("resource.k8s.io", "ResourceSlice", "resource.k8s.io/v1"),
+    ("coordination.k8s.io", "LeaseCandidate", "coordination.k8s.io/v1beta1"),
+    ("certificates.k8s.io", "ClusterTrustBundle", "certificates.k8s.io/v1beta1"),
+    ("networking.k8s.io", "IPAddress", "networking.k8s.io/v1"),
+    ("networking.k8s.io", "ServiceCIDR", "networking.k8s.io/v1"),
+    ("storage.k8s.io", "VolumeAttributesClass", "storage.k8s.io/v1"),
+];
 
 pub(super) fn group_versions(sources: &Sources) -> anyhow::Result<Vec<GroupVersion>> {
     let mut order = vec![("", "v1", 0, 0)];
@@ -46,20 +66,26 @@ pub(super) fn group_versions(sources: &Sources) -> anyhow::Result<Vec<GroupVersi
         .into_iter()
         .map(|(group, version, group_order, version_order)| {
             let name = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-            let list = sources.resource_lists.get(&name).with_context(|| format!("no resources of {name}"))?;
+            let list =
+                sources.resource_lists.get(&name).with_context(|| format!("no resources of {name}"))?;
             let default = sources.default_lists.get(&name);
             Ok(GroupVersion {
                 group: group.to_owned(),
                 version: version.to_owned(),
                 group_order,
                 version_order,
-                resources: resources(group, list, default)?,
+                resources: resources(&name, group, list, default)?,
             })
         })
         .collect()
 }
 
-fn resources(group: &str, list: &Value, default: Option<&Value>) -> anyhow::Result<Vec<Resource>> {
+fn resources(
+    group_version: &str,
+    group: &str,
+    list: &Value,
+    default: Option<&Value>,
+) -> anyhow::Result<Vec<Resource>> {
     let entries = list["resources"].as_array().context("a resource list has no resources")?;
     let served = |plural: &str| {
         default
@@ -73,7 +99,7 @@ fn resources(group: &str, list: &Value, default: Option<&Value>) -> anyhow::Resu
             None => found.push(Resource {
                 plural: name.to_owned(),
                 served_by_default: served(name),
-                stored: stored_version(group, entry)?,
+                stored: stored_version(group_version, group, entry),
                 document: entry.clone(),
                 subresources: Vec::new(),
             }),
@@ -87,25 +113,11 @@ fn resources(group: &str, list: &Value, default: Option<&Value>) -> anyhow::Resu
     Ok(found)
 }
 
-/// A storage version hash is the start of the SHA-256 of `group/version/kind`; the version is found by trying.
-fn stored_version(group: &str, entry: &Value) -> anyhow::Result<Option<String>> {
-    let Some(hash) = entry["storageVersionHash"].as_str() else { return Ok(None) };
-    let kind = entry["kind"].as_str().context("a resource has no kind")?;
-    for group in [group, ""] {
-        for version in VERSIONS {
-            if storage_version_hash(group, version, kind) == hash {
-                return Ok(Some(if group.is_empty() { version.into() } else { format!("{group}/{version}") }));
-            }
-        }
-    }
-    anyhow::bail!("no known version of {group} {kind} has the storage version hash {hash}")
-}
-
-fn storage_version_hash(group: &str, version: &str, kind: &str) -> String {
-    use base64::Engine as _;
-    let text = format!("{group}/{version}/{kind}");
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(&digest.as_ref()[..8])
+/// Only what has a storage version hash is stored at all.
+fn stored_version(group_version: &str, group: &str, entry: &Value) -> Option<String> {
+    entry["storageVersionHash"].as_str()?;
+    let elsewhere = STORED_ELSEWHERE.iter().find(|(g, kind, _)| *g == group && entry["kind"] == *kind);
+    Some(elsewhere.map_or(group_version, |(_, _, stored)| stored).to_owned())
 }
 
 pub(super) fn render(text: &mut String, group_version: &GroupVersion, package: &str) {
@@ -123,8 +135,14 @@ fn render_resource(text: &mut String, resource: &Resource) {
     let document = &resource.document;
     let word = |key: &str| document[key].as_str().unwrap_or_default();
     let scope = if document["namespaced"] == true { "Namespaced" } else { "Cluster" };
-    write!(text, "\nresource {} {} singular={} scope={scope}", resource.plural, word("kind"), word("singularName"))
-        .expect("writing to a string");
+    write!(
+        text,
+        "\nresource {} {} singular={} scope={scope}",
+        resource.plural,
+        word("kind"),
+        word("singularName")
+    )
+    .expect("writing to a string");
     for (key, label) in [("shortNames", "short"), ("categories", "categories")] {
         let words = words(&document[key]);
         if !words.is_empty() {
@@ -141,7 +159,8 @@ fn render_resource(text: &mut String, resource: &Resource) {
     writeln!(text, "\n  verbs {}", words(&document["verbs"])).expect("writing to a string");
     for sub in &resource.subresources {
         let name = sub["name"].as_str().and_then(|n| n.split_once('/')).map(|(_, n)| n).unwrap_or_default();
-        write!(text, "  sub {name} {}", sub["kind"].as_str().unwrap_or_default()).expect("writing to a string");
+        write!(text, "  sub {name} {}", sub["kind"].as_str().unwrap_or_default())
+            .expect("writing to a string");
         render_kind(text, sub);
         writeln!(text, " verbs={}", words(&sub["verbs"])).expect("writing to a string");
     }

@@ -20,15 +20,13 @@ pub(super) struct GoFields {
 }
 
 /// A feature gate with its history.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Feature {
     pub(super) name: String,
-    #[serde(rename = "versionedSpecs")]
     pub(super) specs: Vec<FeatureSpec>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(super) struct FeatureSpec {
     pub(super) default: bool,
     pub(super) lock_to_default: bool,
@@ -67,14 +65,15 @@ impl Sources {
         struct Swagger {
             definitions: IndexMap<String, Value>,
         }
-        let features = fs::read_to_string(facts.join("feature-list.yaml")).context("reading feature-list.yaml")?;
+        let features =
+            fs::read_to_string(facts.join("feature-list.yaml")).context("reading feature-list.yaml")?;
         let swagger: Swagger = read_json(&facts.join("swagger.json"))?;
         Ok(Self {
             go: read_json(&facts.join("go-fields.json"))?,
             proto: read_json(&facts.join("proto-fields.json"))?,
             definitions: swagger.definitions,
             schemas: read_schemas(&facts.join("openapi-v3"))?,
-            features: serde_saphyr::from_str(&features).context("parsing feature-list.yaml")?,
+            features: parse_features(&features)?,
             groups: read_json(&facts.join("discovery/apis.json"))?,
             resource_lists: read_resource_lists(&facts.join("discovery"))?,
             default_lists: read_default_lists(&shared.join("golden/discovery-default.json"))?,
@@ -130,4 +129,41 @@ fn add_list(lists: &mut IndexMap<String, Value>, document: Value) {
     {
         lists.insert(group_version.to_owned(), document);
     }
+}
+
+/// The list of gates is written by a tool in one fixed form, so that reading it needs no YAML library: a `- name:` line
+/// per gate, a `- default:` line per change of its state, and `key: value` lines below it.
+fn parse_features(text: &str) -> anyhow::Result<Vec<Feature>> {
+    let mut features: Vec<Feature> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') || line == "versionedSpecs:" {
+            continue;
+        }
+        let (first, entry) = match line.strip_prefix("- ") {
+            Some(entry) => (true, entry),
+            None => (false, line),
+        };
+        let (key, value) = entry
+            .split_once(':')
+            .with_context(|| format!("feature-list.yaml line {}: {line}", number + 1))?;
+        let value = value.trim().trim_matches('"');
+        if key == "name" {
+            features.push(Feature { name: value.into(), specs: Vec::new() });
+            continue;
+        }
+        let feature = features.last_mut().context("feature-list.yaml does not start with a name")?;
+        if first {
+            feature.specs.push(FeatureSpec::default());
+        }
+        let spec = feature.specs.last_mut().context("a gate has no versionedSpecs")?;
+        match key {
+            "default" => spec.default = value == "true",
+            "lockToDefault" => spec.lock_to_default = value == "true",
+            "preRelease" => spec.pre_release = value.into(),
+            "version" => spec.version = value.into(),
+            _ => anyhow::bail!("feature-list.yaml line {}: unknown key {key}", number + 1),
+        }
+    }
+    Ok(features)
 }

@@ -39,7 +39,9 @@ pub(super) fn render_package(text: &mut String, sources: &Sources, package: &str
         .go
         .structs
         .keys()
-        .filter_map(|path| path.rsplit_once('.').filter(|(p, _)| *p == package).map(|(_, name)| name.to_owned()))
+        .filter_map(|path| {
+            path.rsplit_once('.').filter(|(p, _)| *p == package).map(|(_, name)| name.to_owned())
+        })
         .collect();
     // Structs without fields are in no list of fields, but OpenAPI knows them.
     let prefix = format!("{}.", openapi_package(package));
@@ -145,7 +147,11 @@ impl Scope<'_> {
         Ok(())
     }
 
-    fn struct_of(&self, package: &str, name: &str) -> anyhow::Result<(String, &IndexMap<String, Vec<String>>)> {
+    fn struct_of(
+        &self,
+        package: &str,
+        name: &str,
+    ) -> anyhow::Result<(String, &IndexMap<String, Vec<String>>)> {
         let (package, name) = self.resolve(package, name);
         let fields = self.sources.go.structs.get(&format!("{package}.{name}"));
         Ok((package.clone(), fields.with_context(|| format!("no struct {package}.{name}"))?))
@@ -168,7 +174,8 @@ impl Scope<'_> {
         let required = definition
             .and_then(|d| d["required"].as_array())
             .is_some_and(|names| names.iter().any(|n| *n == *line.json));
-        for (flag, word) in [(required, "required"), (!line.omitempty, "always"), (line.omitzero, "omitzero")] {
+        for (flag, word) in [(required, "required"), (!line.omitempty, "always"), (line.omitzero, "omitzero")]
+        {
             if flag {
                 write!(text, " {word}")?;
             }
@@ -248,7 +255,11 @@ impl Scope<'_> {
             // The Go name stays, because decoding errors show it.
             Some(target) => {
                 let target = self.type_text(&package, target)?;
-                Ok(format!("{}={}", self.go_name(&package, &name), target.rsplit_once('=').map_or(&*target, |t| t.1)))
+                // Of an alias of an alias only the outer name shows.
+                let composite = target.starts_with("map[") || target.starts_with("[]");
+                let plain =
+                    target.split_once('=').filter(|_| !composite).map_or(&*target, |(_, plain)| plain);
+                Ok(format!("{}={plain}", self.go_name(&package, &name)))
             }
             None if package == "types" => Ok(format!("{path}=string")),
             None => anyhow::bail!("unknown Go type {path}"),
@@ -261,8 +272,22 @@ impl Scope<'_> {
         format!("{}.{name}", package.rsplit('/').next().unwrap_or(&package))
     }
 
-    /// The package and bare name of an identifier met in `package`.
+    /// The package and bare name of an identifier met in `package`, through aliases of structs.
     fn resolve(&self, package: &str, identifier: &str) -> (String, String) {
+        let (package, name) = self.resolve_name(package, identifier);
+        match self.sources.go.named_types.get(&format!("{package}.{name}")) {
+            Some(target) if !target.contains(['[', '*']) => {
+                let (target_package, target_name) = self.resolve_name(&package, target);
+                if self.sources.go.structs.contains_key(&format!("{target_package}.{target_name}")) {
+                    return (target_package, target_name);
+                }
+                (package, name)
+            }
+            _ => (package, name),
+        }
+    }
+
+    fn resolve_name(&self, package: &str, identifier: &str) -> (String, String) {
         let known = |path: &str| {
             self.sources.go.structs.contains_key(path) || self.sources.go.named_types.contains_key(path)
         };
@@ -313,7 +338,7 @@ fn scalar(go_type: &str) -> Option<&'static str> {
         "float64" => "float64",
         "resource.Quantity" => "Quantity",
         "intstr.IntOrString" => "IntOrString",
-        "runtime.RawExtension" | "runtime.Object" => "any",
+        "runtime.RawExtension" | "runtime.Object" | "interface" | "interface{}" => "any",
         _ => return None,
     })
 }
@@ -325,7 +350,10 @@ fn special(package: &str, name: &str) -> Option<String> {
         (META, "MicroTime") => "MicroTime".into(),
         (META, "Duration") => "Duration".into(),
         (META, "FieldsV1") => "FieldsV1".into(),
-        (APIEXTENSIONS, "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray") => {
+        (
+            APIEXTENSIONS,
+            "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray",
+        ) => {
             format!("v1.{name}=any")
         }
         _ => return None,
@@ -339,12 +367,18 @@ struct Placed {
 }
 
 /// Go's order of fields is the message's; embedded structs take the places of the message's other fields, in order.
-fn field_order(fields: &IndexMap<String, Vec<String>>, message: &IndexMap<String, (u32, String)>) -> Vec<Placed> {
+fn field_order(
+    fields: &IndexMap<String, Vec<String>>,
+    message: &IndexMap<String, (u32, String)>,
+) -> Vec<Placed> {
     let mut embedded = fields.keys().filter(|k| k.starts_with("<inline ") && !k.contains("TypeMeta"));
     let mut placed = Vec::new();
     for (name, (number, _)) in message {
         let same = |json: &&String| {
-            json.eq_ignore_ascii_case(name) || json.replace('-', "").eq_ignore_ascii_case(name) || (json.as_str() == "$ref" && name == "ref") || (json.as_str() == "$schema" && name == "schema")
+            json.eq_ignore_ascii_case(name)
+                || json.replace('-', "").eq_ignore_ascii_case(name)
+                || (json.as_str() == "$ref" && name == "ref")
+                || (json.as_str() == "$schema" && name == "schema")
         };
         let json = fields.keys().find(same).or_else(|| embedded.next());
         if let Some(json) = json {
@@ -353,7 +387,9 @@ fn field_order(fields: &IndexMap<String, Vec<String>>, message: &IndexMap<String
     }
     // Structs without a message, and fields outside protobuf, keep the order of the list.
     for json in fields.keys() {
-        if !(json.starts_with("<inline ") && json.contains("TypeMeta")) && placed.iter().all(|p| p.json != *json) {
+        if !(json.starts_with("<inline ") && json.contains("TypeMeta"))
+            && placed.iter().all(|p| p.json != *json)
+        {
             placed.push(Placed { json: json.clone(), number: None });
         }
     }
