@@ -20,6 +20,39 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of an answer with a status other than 2xx: its `Status` body, or one made of what it says.
+    pub(crate) fn from_answer(code: u16, body: &[u8]) -> Self {
+        let mut status = match serde_json::from_slice::<Status>(body) {
+            Ok(status) if status.status == "Failure" || status.code != 0 => status,
+            _ => Status::new(code, reason(code), String::from_utf8_lossy(body).trim().to_owned()),
+        };
+        if status.code == 0 {
+            status.code = code;
+        }
+        Self::Api(Box::new(status))
+    }
+    /// The HTTP status code of the server's answer.
+    pub fn code(&self) -> Option<u16> {
+        self.status().map(|s| s.code)
+    }
+    /// The server is there but can't serve now: worth another try, later.
+    pub fn is_too_many_requests(&self) -> bool {
+        self.is("TooManyRequests")
+    }
+    pub fn is_invalid(&self) -> bool {
+        self.is("Invalid")
+    }
+    pub fn is_forbidden(&self) -> bool {
+        self.is("Forbidden")
+    }
+    /// A create that the server refused because its namespace is going away.
+    pub fn is_namespace_terminating(&self) -> bool {
+        self.is_forbidden()
+            && self
+                .status()
+                .and_then(|s| s.details.as_ref())
+                .is_some_and(|d| d.causes.iter().any(|c| c.reason == "NamespaceTerminating"))
+    }
     pub fn status(&self) -> Option<&Status> {
         match self {
             Self::Api(status) => Some(status),
@@ -40,5 +73,26 @@ impl Error {
     }
     pub fn is_gone(&self) -> bool {
         self.is("Gone") || self.is("Expired")
+    }
+}
+
+/// The reason that upstream gives to a status code without a `Status` body.
+fn reason(code: u16) -> &'static str {
+    match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        406 => "NotAcceptable",
+        409 => "Conflict",
+        410 => "Gone",
+        415 => "UnsupportedMediaType",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "",
     }
 }

@@ -3,11 +3,24 @@
 
 pub mod api;
 pub mod error;
+pub mod events;
+#[cfg(test)]
+mod fake;
 pub mod informer;
+pub mod leader;
 pub mod object;
+mod reflector;
 pub mod resources;
+mod store;
+pub mod time;
+pub mod url;
+pub mod watch;
+#[cfg(test)]
+mod tests;
 
 pub use api::{Client, DeleteParams, ListParams, Patch, Propagation, TransportRequest, TransportResponse};
 pub use error::Error;
+pub use events::{EventType, ObjectReference, Recorder};
 pub use informer::{Event, Informer, Informers, Key};
-pub use object::{List, Meta, OwnerReference, Resource, ResourceType};
+pub use leader::Fence;
+pub use object::{ApiResource, List, Meta, OwnerReference, PartialObject, Resource, ResourceType};

@@ -52,6 +52,8 @@ pub struct Meta {
     pub deletion_timestamp: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_grace_period_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub generate_name: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -60,6 +62,17 @@ fn is_zero(n: &i64) -> bool {
 }
 
 impl Meta {
+    /// `resourceVersion` as the number that it is on our servers and on upstream's; 0 when absent.
+    pub fn revision(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+    /// Somebody asked for its deletion.
+    pub fn deleting(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+    pub fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|f| f == finalizer)
+    }
     /// The reference that marks its object as controlled.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|o| o.controller == Some(true))
@@ -78,6 +91,68 @@ pub struct OwnerReference {
     pub controller: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_owner_deletion: Option<bool>,
+}
+
+/// An object of which only the metadata is known, of any resource (see [`crate::Informers::metadata_of`]).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PartialObject {
+    pub api_version: String,
+    pub kind: String,
+    pub metadata: Meta,
+}
+
+impl Resource for PartialObject {
+    /// Of no resource of its own: its informers are told which they hold.
+    const TYPE: ResourceType = ResourceType {
+        group: "meta.k8s.io",
+        version: "v1",
+        plural: "",
+        kind: "PartialObjectMetadata",
+        namespaced: true,
+    };
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
+
+/// A resource known at run time only: from discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiResource {
+    pub group: String,
+    pub version: String,
+    pub plural: String,
+    pub kind: String,
+    pub namespaced: bool,
+}
+
+impl ApiResource {
+    pub fn path(&self, namespace: &str, name: &str, subresource: &str) -> String {
+        crate::url::path(
+            &self.group,
+            &self.version,
+            &self.plural,
+            self.namespaced,
+            namespace,
+            name,
+            subresource,
+        )
+    }
+    pub fn api_version(&self) -> String {
+        crate::url::api_version(&self.group, &self.version)
+    }
+}
+
+impl From<ResourceType> for ApiResource {
+    fn from(ty: ResourceType) -> Self {
+        Self {
+            group: ty.group.into(),
+            version: ty.version.into(),
+            plural: ty.plural.into(),
+            kind: ty.kind.into(),
+            namespaced: ty.namespaced,
+        }
+    }
 }
 
 /// A list's answer.
