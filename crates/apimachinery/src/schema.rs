@@ -23,7 +23,10 @@ pub enum TypeKind {
     /// A Go struct or a CRD object with properties.
     Struct(Struct),
     /// `map[string]T`.
-    Map { value: Lazy, list_type: MapType },
+    Map {
+        value: Lazy,
+        list_type: MapType,
+    },
     List(List),
     /// Anything: RawExtension, JSON, `x-kubernetes-preserve-unknown-fields`.
     Any,

@@ -3,7 +3,17 @@
 //! It keeps integers and floats apart, keeps the order of keys, and (while parsing) reports duplicate keys. It is not a
 //! `serde_json::Value`, and that type appears in no signature of ours.
 
+mod json;
+mod object;
+mod serde_impl;
+mod write;
+mod yaml;
+
 use compact_str::CompactString;
+
+pub use json::{DEPTH_MAX, ParseError, ParseOptions, Parsed};
+pub use object::Object;
+pub use serde_impl::{SerdeError, from_value, to_value};
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,19 +29,8 @@ enum Repr {
     String(CompactString),
     Array(Vec<Value>),
     Object(Object),
-}
-
-/// A JSON object: keys in order of insertion, each once.
-#[derive(Clone, Debug, Default)]
-pub struct Object {
-    entries: Vec<(CompactString, Value)>,
-}
-
-/// Objects are equal when they hold the same keys with the same values, in any order.
-impl PartialEq for Object {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(k, v)| other.get(k) == Some(v))
-    }
+    /// What `Object::remove` leaves in a large object. Never seen outside `object`.
+    Hole,
 }
 
 impl Value {
@@ -45,6 +44,16 @@ impl Value {
     }
     pub fn is_object(&self) -> bool {
         matches!(self.0, Repr::Object(_))
+    }
+    pub fn is_string(&self) -> bool {
+        matches!(self.0, Repr::String(_))
+    }
+    pub fn is_number(&self) -> bool {
+        matches!(self.0, Repr::Int(_) | Repr::Float(_))
+    }
+    /// Whether the number is held as a float; `1.0` is, `1` is not.
+    pub fn is_float(&self) -> bool {
+        matches!(self.0, Repr::Float(_))
     }
     pub fn is_array(&self) -> bool {
         matches!(self.0, Repr::Array(_))
@@ -100,6 +109,28 @@ impl Value {
             _ => None,
         }
     }
+    /// Takes the value out, leaving null.
+    pub fn take(&mut self) -> Value {
+        std::mem::take(self)
+    }
+    pub fn into_object(self) -> Option<Object> {
+        match self.0 {
+            Repr::Object(o) => Some(o),
+            _ => None,
+        }
+    }
+    pub fn into_array(self) -> Option<Vec<Value>> {
+        match self.0 {
+            Repr::Array(a) => Some(a),
+            _ => None,
+        }
+    }
+    pub fn into_string(self) -> Option<String> {
+        match self.0 {
+            Repr::String(s) => Some(s.into()),
+            _ => None,
+        }
+    }
     /// The member `key` of an object; `None` for anything else.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_object()?.get(key)
@@ -146,73 +177,13 @@ impl Value {
     /// What JSON calls this type: "null", "bool", "number", "string", "array", "object".
     pub fn type_name(&self) -> &'static str {
         match self.0 {
-            Repr::Null => "null",
+            Repr::Null | Repr::Hole => "null",
             Repr::Bool(_) => "bool",
             Repr::Int(_) | Repr::Float(_) => "number",
             Repr::String(_) => "string",
             Repr::Array(_) => "array",
             Repr::Object(_) => "object",
         }
-    }
-}
-
-impl Object {
-    pub fn new() -> Self {
-        Self::default()
-    }
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries.iter().find(|(k, _)| k == key).map(|(_, v)| v)
-    }
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.entries.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)
-    }
-    pub fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-    /// Sets `key`, keeping its place when it was there, and returns the old value.
-    pub fn insert(&mut self, key: &str, value: impl Into<Value>) -> Option<Value> {
-        let value = value.into();
-        match self.get_mut(key) {
-            Some(slot) => Some(std::mem::replace(slot, value)),
-            None => {
-                self.entries.push((key.into(), value));
-                None
-            }
-        }
-    }
-    /// The value of `key`, null and new when it was absent.
-    pub fn entry(&mut self, key: &str) -> &mut Value {
-        let at = match self.entries.iter().position(|(k, _)| k == key) {
-            Some(at) => at,
-            None => {
-                self.entries.push((key.into(), Value::NULL));
-                self.entries.len() - 1
-            }
-        };
-        &mut self.entries[at].1
-    }
-    /// Removes `key`, keeping the order of the others.
-    pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let at = self.entries.iter().position(|(k, _)| k == key)?;
-        Some(self.entries.remove(at).1)
-    }
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
-        self.entries.retain_mut(|(k, v)| keep(k, v));
-    }
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(k, v)| (k.as_str(), v))
-    }
-    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Value)> {
-        self.entries.iter_mut().map(|(k, v)| (k.as_str(), v))
-    }
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.entries.iter().map(|(k, _)| k.as_str())
     }
 }
 
@@ -231,6 +202,16 @@ impl From<i32> for Value {
         Self(Repr::Int(v.into()))
     }
 }
+impl From<u32> for Value {
+    fn from(v: u32) -> Self {
+        Self(Repr::Int(v.into()))
+    }
+}
+impl From<u16> for Value {
+    fn from(v: u16) -> Self {
+        Self(Repr::Int(v.into()))
+    }
+}
 impl From<f64> for Value {
     fn from(v: f64) -> Self {
         Self(Repr::Float(v))
@@ -244,6 +225,22 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(v: String) -> Self {
         Self(Repr::String(v.into()))
+    }
+}
+impl From<&String> for Value {
+    fn from(v: &String) -> Self {
+        Self(Repr::String(v.as_str().into()))
+    }
+}
+impl From<CompactString> for Value {
+    fn from(v: CompactString) -> Self {
+        Self(Repr::String(v))
+    }
+}
+/// An absent value is null.
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(v: Option<T>) -> Self {
+        v.map_or(Value::NULL, Into::into)
     }
 }
 impl From<Vec<Value>> for Value {
