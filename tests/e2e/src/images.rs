@@ -1,0 +1,71 @@
+//! The images of the tests, made on the spot: busybox, and our own server in it.
+
+use gantry::image::{Content, File, Image};
+
+/// A shell with its tools.
+pub const BUSYBOX: &str = "gantry.local/busybox:1";
+/// The test server, with busybox beside it.
+pub const SERVER: &str = "gantry.local/server:1";
+
+const SERVER_PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/testserver"));
+
+/// Tools that tests call by name.
+const APPLETS: &[&str] = &[
+    "sh", "cat", "ls", "echo", "sleep", "wget", "nslookup", "tar", "id", "env", "printf", "true", "false", "test",
+    "head", "tail", "wc", "grep", "sed", "ps", "kill", "mkdir", "rm", "cp", "touch", "stat", "md5sum", "sha256sum",
+    "nc", "hostname", "date", "mount", "df", "ip", "dd", "sort", "find", "httpd", "stty", "tty", "seq", "readlink",
+    "chmod", "awk", "cut", "tr", "yes", "sync", "uname", "vi",
+];
+
+/// (name, tar) of each image.
+pub fn all() -> Vec<(&'static str, Vec<u8>)> {
+    let base = busybox_files();
+    let mut server = base.clone();
+    server.push(file("server", 0o755, SERVER_PROGRAM.to_vec()));
+    let env = vec!["PATH=/bin".to_owned()];
+    let images = [
+        ("busybox", Image {
+            reference: BUSYBOX.into(),
+            files: base,
+            cmd: vec!["/bin/sh".into()],
+            env: env.clone(),
+            ..Image::default()
+        }),
+        ("server", Image {
+            reference: SERVER.into(),
+            files: server,
+            entrypoint: vec!["/server".into()],
+            env,
+            ..Image::default()
+        }),
+    ];
+    images.into_iter().map(|(name, image)| (name, image.to_tar().expect("an image in memory"))).collect()
+}
+
+fn busybox_files() -> Vec<File> {
+    let program = ["/usr/bin/busybox", "/bin/busybox"]
+        .iter()
+        .find_map(|path| std::fs::read(path).ok())
+        .expect("busybox-static is installed: cargo xtask deps --test");
+    let directory = |path: &str, mode| File { path: path.into(), mode, content: Content::Directory };
+    let mut files = vec![
+        directory("bin", 0o755),
+        directory("etc", 0o755),
+        directory("tmp", 0o1777),
+        directory("proc", 0o555),
+        directory("sys", 0o555),
+        file("bin/busybox", 0o755, program),
+        file("etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n".to_vec()),
+        file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n".to_vec()),
+    ];
+    files.extend(APPLETS.iter().map(|name| File {
+        path: format!("bin/{name}"),
+        mode: 0o777,
+        content: Content::Symlink("busybox".into()),
+    }));
+    files
+}
+
+fn file(path: &str, mode: u32, bytes: Vec<u8>) -> File {
+    File { path: path.into(), mode, content: Content::Bytes(bytes) }
+}
