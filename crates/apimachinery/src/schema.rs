@@ -11,7 +11,8 @@ pub type TypeRef = Arc<Type>;
 /// A type.
 #[derive(Debug)]
 pub struct Type {
-    /// The OpenAPI v2 name, such as `io.k8s.api.core.v1.PodSpec`; empty for anonymous types.
+    /// Of a struct the OpenAPI v2 name, such as `io.k8s.api.core.v1.PodSpec`; of a built-in scalar, list or map the name
+    /// that Go shows in errors, such as `v1.PullPolicy`, where it has one. Empty for anonymous types.
     pub name: String,
     pub kind: TypeKind,
 }
@@ -118,7 +119,8 @@ pub struct Field {
     /// `omitzero`: as omitempty, for structs.
     pub omitzero: bool,
     pub nullable: bool,
-    /// Protobuf field number; 0 when there is none.
+    /// Protobuf field number; 0 when there is none. Fields of a struct that Go inlines carry the numbers of the messages
+    /// around them in the bytes above: 0x0102 is field 2 of the message in field 1.
     pub proto: u32,
     /// `x-kubernetes-patch-strategy`: "merge", "replace", "retainKeys", or both joined by a comma; empty for none.
     pub patch_strategy: String,

@@ -1,0 +1,13 @@
+//! The tables of all built-in kinds and what reads them: the registry, field validation and normalisation, defaults,
+//! protobuf, print columns and conversion between served versions. No I/O and no clock.
+//!
+//! What a *table* cannot say of a kind (validation, what an update may change) is not here: the API server's
+//! strategies say it.
+
+mod blob;
+pub mod features;
+mod materialise;
+pub mod registry;
+
+pub use features::{Features, Stage};
+pub use registry::{GroupInfo, Gvk, Registry, ResourceInfo, Subresource};

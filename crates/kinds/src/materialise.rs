@@ -1,0 +1,176 @@
+//! Makes `schema` types out of the packed tables, each when it is first used.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use apimachinery::Value;
+use apimachinery::schema::{
+    Field, Lazy, List, ListType, MapKey, MapType, Scalar, Struct, Type, TypeKind, TypeRef,
+};
+
+use crate::blob::{Blob, Reader, Shape};
+
+/// The struct types of the tables, each with its place for the type once it is made.
+#[derive(Debug)]
+pub(crate) struct Types {
+    blob: Blob,
+    made: Vec<OnceLock<TypeRef>>,
+}
+
+impl Types {
+    pub(crate) fn new(blob: Blob) -> Arc<Self> {
+        Arc::new(Self { blob, made: std::iter::repeat_with(OnceLock::new).take(blob.n_types()).collect() })
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.blob.find_type(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        (0..self.blob.n_types()).map(|at| self.blob.type_name(at))
+    }
+
+    pub(crate) fn get(self: &Arc<Self>, at: usize) -> TypeRef {
+        let maker = Maker { blob: self.blob, types: Arc::downgrade(self) };
+        self.made[at].get_or_init(|| maker.make(at)).clone()
+    }
+}
+
+/// Makes types whose references find the shared ones while the registry lives. They hold it weakly, because it holds
+/// them; one that outlives its registry makes its references anew.
+#[derive(Clone)]
+struct Maker {
+    blob: Blob,
+    types: Weak<Types>,
+}
+
+impl Maker {
+    fn make(&self, at: usize) -> TypeRef {
+        let mut reader = self.blob.type_body(at);
+        let proto = reader.string();
+        let atomic = reader.byte() != 0;
+        let mut body = Struct {
+            atomic,
+            proto_message: (!proto.is_empty()).then(|| proto.to_owned()),
+            ..Struct::default()
+        };
+        for _ in 0..reader.number() {
+            let field = self.field(&mut reader);
+            body.by_name.insert(field.name.clone(), body.fields.len());
+            body.fields.push(field);
+        }
+        Arc::new(Type { name: self.blob.type_name(at).to_owned(), kind: TypeKind::Struct(body) })
+    }
+
+    fn field(&self, reader: &mut Reader) -> Field {
+        let name = reader.string().to_owned();
+        let proto = u32::try_from(reader.number()).expect("build.rs packs 32 bits");
+        let flags = reader.byte();
+        let flag = |bit: u8| flags & (1 << bit) != 0;
+        let list = reader.string();
+        let (patch, merge, default) = (reader.string(), reader.string(), reader.string());
+        let map_type = if flag(4) { MapType::Atomic } else { MapType::Granular };
+        Field {
+            name,
+            ty: self.lazy(reader, list, map_type),
+            required: flag(3),
+            pointer: flag(0),
+            omitempty: !flag(1),
+            omitzero: flag(2),
+            nullable: false,
+            proto,
+            patch_strategy: patch.to_owned(),
+            patch_merge_key: merge.to_owned(),
+            default: (!default.is_empty()).then(|| constant(default)),
+            enum_values: Vec::new(),
+        }
+    }
+
+    /// Reads one type. Structs stay unmade until they are asked for; the rest is small.
+    fn lazy(&self, reader: &mut Reader, list: &str, map_type: MapType) -> Lazy {
+        match reader.shape() {
+            Shape::Struct { name } => {
+                let maker = self.clone();
+                let at = self.blob.find_type(name).expect("the importer names only types that it writes");
+                Lazy::new(move || match maker.types.upgrade() {
+                    Some(types) => types.get(at),
+                    None => maker.make(at),
+                })
+            }
+            Shape::Named { name } => Lazy::ready(self.composite(reader, name, list, map_type)),
+            shape => Lazy::ready(self.shaped(reader, &shape, "", list, map_type)),
+        }
+    }
+
+    /// The type below a name, which stays on it: errors show it.
+    fn composite(&self, reader: &mut Reader, name: &str, list: &str, map_type: MapType) -> TypeRef {
+        match reader.shape() {
+            Shape::Struct { name } => unreachable!("the importer resolves aliases of the struct {name}"),
+            shape => self.shaped(reader, &shape, name, list, map_type),
+        }
+    }
+
+    fn shaped(&self, reader: &mut Reader, shape: &Shape, name: &str, list: &str, map_type: MapType) -> TypeRef {
+        let mut name = name.to_owned();
+        let kind = match shape {
+            Shape::List => {
+                TypeKind::List(List { element: self.lazy(reader, "", map_type), list_type: list_type(list) })
+            }
+            Shape::Map { key } => {
+                // The key's Go type shows in errors only, so it travels in the name, with a mark in front of the value's.
+                if name.is_empty() && *key != "string" {
+                    name = format!("map[{key}]");
+                }
+                TypeKind::Map { value: self.lazy(reader, "", MapType::Granular), list_type: map_type }
+            }
+            Shape::Scalar { word: "any" } => TypeKind::Any,
+            Shape::Scalar { word } => TypeKind::Scalar(scalar(word)),
+            Shape::Named { .. } | Shape::Struct { .. } => unreachable!("handled by the callers"),
+        };
+        Arc::new(Type { name, kind })
+    }
+}
+
+fn scalar(word: &str) -> Scalar {
+    match word {
+        "string" => Scalar::String,
+        "bool" => Scalar::Bool,
+        "int32" => Scalar::Int32,
+        "int64" => Scalar::Int64,
+        "float64" => Scalar::Float64,
+        "bytes" => Scalar::Bytes,
+        "Time" => Scalar::Time,
+        "MicroTime" => Scalar::MicroTime,
+        "Duration" => Scalar::Duration,
+        "Quantity" => Scalar::Quantity,
+        "IntOrString" => Scalar::IntOrString,
+        "FieldsV1" => Scalar::FieldsV1,
+        word => unreachable!("build.rs accepts no type {word}"),
+    }
+}
+
+/// `atomic`, `set`, `map(containerPort,protocol="TCP")`; a list that says nothing is atomic.
+fn list_type(text: &str) -> ListType {
+    match text.strip_prefix("map(").and_then(|rest| rest.strip_suffix(')')) {
+        Some(keys) => ListType::Map(
+            keys.split(',')
+                .map(|key| match key.split_once('=') {
+                    Some((name, default)) => MapKey { name: name.to_owned(), default: Some(constant(default)) },
+                    None => MapKey { name: key.to_owned(), default: None },
+                })
+                .collect(),
+        ),
+        None if text == "set" => ListType::Set,
+        None => ListType::Atomic,
+    }
+}
+
+/// Defaults are JSON scalars.
+fn constant(text: &str) -> Value {
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(string) => Value::from(string),
+        None => match text {
+            "true" => Value::from(true),
+            number => Value::from(number.parse::<i64>().expect("the tables' defaults are strings, true or integers")),
+        },
+    }
+}
