@@ -118,7 +118,8 @@ pub struct NoProcess;
 
 impl Process for NoProcess {
     fn run(&self, command: Command) -> BoxFuture<'_, io::Result<Output>> {
-        let error = io::Error::new(io::ErrorKind::NotFound, format!("no process in simulation: {}", command.program));
+        let error =
+            io::Error::new(io::ErrorKind::NotFound, format!("no process in simulation: {}", command.program));
         Box::pin(async move { Err(error) })
     }
 }

@@ -44,6 +44,13 @@ impl Op {
             Self::Put { key, .. } | Self::Delete { key } => key,
         }
     }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Delete { key } => key.len(),
+        }
+    }
 }
 
 /// Applied as a whole when every guard holds, else not at all. A key appears in `ops` at most once.
@@ -51,6 +58,32 @@ impl Op {
 pub struct Txn {
     pub guards: Vec<Guard>,
     pub ops: Vec<Op>,
+}
+
+/// The largest transaction, by [`Txn::size`]: above the 1.5 MiB that an object may have, with room for several.
+pub const TXN_BYTES_MAX: usize = 4 << 20;
+
+impl Txn {
+    /// Bytes of keys and values, which is what queues and logs are bounded by.
+    pub fn size(&self) -> usize {
+        let guards: usize = self.guards.iter().map(|g| g.key.len()).sum();
+        let ops: usize = self.ops.iter().map(Op::size).sum();
+        guards + ops
+    }
+
+    /// Refuses what apply could not decide the same way everywhere, or no log record can hold.
+    pub fn validate(&self) -> Result<(), StoreError> {
+        let size = self.size();
+        if size > TXN_BYTES_MAX {
+            return Err(StoreError::Invalid(format!("{size} bytes, more than the {TXN_BYTES_MAX} allowed")));
+        }
+        for (i, op) in self.ops.iter().enumerate() {
+            if self.ops[..i].iter().any(|other| other.key() == op.key()) {
+                return Err(StoreError::Invalid(format!("{} is changed twice", op.key())));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What became of a transaction.
@@ -87,13 +120,23 @@ pub enum StoreError {
     /// Refused before it was proposed: nothing happened.
     #[error("the store is overloaded: {0}")]
     Overloaded(String),
+    /// The transaction can never be applied (a key twice, too large): nothing happened.
+    #[error("invalid transaction: {0}")]
+    Invalid(String),
+    /// Another process has the store open.
+    #[error("the store is in use: {0}")]
+    InUse(String),
     #[error("the store is stopped")]
     Stopped,
     /// The disk refuses writes (full, failing). Reads go on.
     #[error("the store cannot write: {0}")]
     Unwritable(String),
+    /// The revision asked for has left the history. `oldest` can still be read; watches can start after it.
     #[error("revision {requested} is compacted; the oldest kept is {oldest}")]
     Compacted { requested: Revision, oldest: Revision },
+    /// Not there yet: wait for it first.
+    #[error("revision {requested} lies ahead of the current {current}")]
+    Future { requested: Revision, current: Revision },
     #[error("the store is corrupt: {0}")]
     Corrupt(String),
 }
@@ -111,6 +154,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// History before `revision` may be dropped.
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Whether this server leads its group: the one that proposes the deletes of expired keys.
+    fn is_leader(&self) -> bool {
+        true
+    }
+
+    /// Why writes are refused, for health checks; `Ok` while they are not.
+    fn writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A consistent start and what follows it.

@@ -1,0 +1,354 @@
+//! The View: every key with its recent history, in order, fed by a backend's stream of changes. It answers every get,
+//! range and watch on this server; a backend is asked only for agreement.
+//!
+//! Reads are synchronous and see a consistent revision. [`View::linearize`] is what makes a read linearizable: a barrier
+//! of the backend, then waiting until the View is there. History (old versions and the window of changes that watchers
+//! read) is bounded by [`HISTORY_AGE`] and by bytes, and dropped oldest first; what it no longer holds is
+//! [`StoreError::Compacted`].
+//!
+//! **Invariants.** Nothing here writes, and nothing here is per watcher but a cursor. The lock is never held for more
+//! than a millisecond: long walks take it in chunks of [`range::CHUNK`] keys.
+
+mod dirs;
+mod entry;
+mod map;
+pub mod range;
+#[cfg(test)]
+mod tests;
+mod topics;
+pub mod watch;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use component::Tasks;
+use parking_lot::RwLock;
+use tokio::sync::{Notify, mpsc, watch as watch_channel};
+use tokio::time::Instant;
+
+use crate::backend::{Backend, ChangeBatch, Expiry, Key, Revision, StateEntry, StoreError};
+use dirs::Dirs;
+pub use entry::{Entry, Extension, WatchEvent};
+use map::Map;
+pub use range::Range;
+use topics::Topics;
+pub use watch::Watcher;
+
+/// How long history is kept at most: what upstream's API server asks etcd to keep.
+pub const HISTORY_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// History may always take this much, or half of the live data when that is more. A cluster under load changes a pod
+/// (4 KB) a few thousand times in the time that a client needs to come back after a lost connection.
+pub const HISTORY_BYTES: usize = 16 << 20;
+
+/// What an event costs beside the old value that it keeps alive: its own fields, its places in queues.
+const EVENT_BYTES: usize = 256;
+
+/// Old events dropped in one go, under the lock; more than arrive in one go, so that dropping keeps up.
+const TRIM_MAX: usize = 512;
+
+/// How late the end of an event's time may be noticed on a server where nothing changes.
+const TRIM_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Batches that are taken from the backend at once.
+const FEED_MAX: usize = 64;
+
+/// See the module.
+pub struct View {
+    backend: Arc<dyn Backend>,
+    inner: RwLock<Inner>,
+    /// The revision that readers may rely on: sent after the lock is released.
+    reached: watch_channel::Sender<Reached>,
+    /// Rung when the first key to expire is another one.
+    expiry_changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    revision: Revision,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    map: Map,
+    dirs: Dirs,
+    topics: Topics,
+    /// Every change since `compacted`, in order.
+    window: VecDeque<(Instant, Arc<WatchEvent>)>,
+    window_bytes: usize,
+    expiring: BTreeSet<(Expiry, Key)>,
+    revision: Revision,
+    /// State at this revision and later can be read; changes after it can be watched.
+    compacted: Revision,
+    stopped: bool,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner.read();
+        f.debug_struct("View")
+            .field("revision", &inner.revision)
+            .field("compacted", &inner.compacted)
+            .field("keys", &inner.map.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// Takes the backend's state and follows it until `tasks` stop or the backend does.
+    pub async fn start(backend: Arc<dyn Backend>, tasks: &Tasks) -> Result<Arc<Self>, StoreError> {
+        let subscription = backend.subscribe().await?;
+        let revision = subscription.revision;
+        let mut inner = Inner { revision, compacted: revision, ..Inner::default() };
+        inner.dirs.begin(revision);
+        for entry in subscription.state {
+            inner.load(entry);
+        }
+        let (reached, _) = watch_channel::channel(Reached { revision, stopped: false });
+        let view =
+            Arc::new(Self { backend, inner: RwLock::new(inner), reached, expiry_changed: Notify::new() });
+        let feeder = Feeder(Arc::clone(&view));
+        tasks.spawn_until_stop("view", async move { feeder.run(subscription.changes).await });
+        Ok(view)
+    }
+
+    /// The backend below, to commit to.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The revision that reads see now.
+    pub fn revision(&self) -> Revision {
+        self.reached.borrow().revision
+    }
+
+    /// The oldest revision whose state can still be read; changes can be watched from the one after it.
+    pub fn compacted_revision(&self) -> Revision {
+        self.inner.read().compacted
+    }
+
+    /// Ends once the View reflects `revision`. The caller brings the deadline.
+    pub async fn wait_for(&self, revision: Revision) -> Result<(), StoreError> {
+        let mut reached = self.reached.subscribe();
+        let now = reached
+            .wait_for(|r| r.revision >= revision || r.stopped)
+            .await
+            .map_err(|_| StoreError::Stopped)?;
+        if now.revision >= revision { Ok(()) } else { Err(StoreError::Stopped) }
+    }
+
+    /// Makes the reads that follow linearizable: they see everything that was acknowledged before this call. Returns a
+    /// revision that the View has reached.
+    pub async fn linearize(&self) -> Result<Revision, StoreError> {
+        let revision = self.backend.barrier().await?;
+        self.wait_for(revision).await?;
+        Ok(revision)
+    }
+
+    /// The key now.
+    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.inner.read().map.get(key).cloned()
+    }
+
+    /// The key as it was at `revision`.
+    pub fn get_at(&self, key: &str, revision: Revision) -> Result<Option<Arc<Entry>>, StoreError> {
+        let inner = self.inner.read();
+        inner.check_readable(revision)?;
+        Ok(inner.map.get_at(key, revision).cloned())
+    }
+
+    /// Live keys below `prefix`, which is empty or ends in `/`.
+    pub fn count(&self, prefix: &str) -> usize {
+        self.inner.read().dirs.count(prefix)
+    }
+
+    /// A revision after which nothing below `prefix` (empty or ending in `/`) has changed. The last change's own
+    /// revision where it is known, a later one otherwise; it never goes back.
+    pub fn last_change(&self, prefix: &str) -> Revision {
+        self.inner.read().dirs.last_change(prefix)
+    }
+
+    /// When the next key expires, in milliseconds since the epoch.
+    pub fn next_expiry(&self) -> Option<Expiry> {
+        self.inner.read().expiring.first().map(|(at, _)| *at)
+    }
+
+    /// Up to `max` keys whose expiry is at or before `now`, with the revision to guard their deletion by.
+    pub fn expired(&self, now: Expiry, max: usize) -> Vec<(Key, Revision)> {
+        let inner = self.inner.read();
+        let due = inner.expiring.iter().take_while(|(at, _)| *at <= now).take(max);
+        due.filter_map(|(_, key)| Some((Arc::clone(key), inner.map.get(key)?.mod_revision))).collect()
+    }
+
+    /// Ends when [`View::next_expiry`] may have changed since the last call ended. For one caller.
+    pub async fn expiry_changed(&self) {
+        self.expiry_changed.notified().await;
+    }
+
+    fn apply(&self, batch: &ChangeBatch) {
+        let (wake, first_expiry_changed) = {
+            let mut inner = self.inner.write();
+            let first = inner.expiring.first().cloned();
+            let wake = inner.apply(batch, Instant::now());
+            inner.trim(Instant::now());
+            (wake, first != inner.expiring.first().cloned())
+        };
+        self.reached.send_replace(Reached { revision: batch.revision, stopped: false });
+        for notify in wake {
+            notify.notify_waiters();
+        }
+        if first_expiry_changed {
+            self.expiry_changed.notify_one();
+        }
+    }
+
+    fn stop(&self) {
+        let wake = {
+            let mut inner = self.inner.write();
+            inner.stopped = true;
+            inner.topics.all_notifies()
+        };
+        self.reached.send_modify(|r| r.stopped = true);
+        for notify in wake {
+            notify.notify_waiters();
+        }
+    }
+}
+
+/// Follows the backend; when it is dropped (stop, crash, panic), those who wait on the View hear of it.
+struct Feeder(Arc<View>);
+
+impl Feeder {
+    async fn run(&self, mut changes: mpsc::Receiver<Arc<ChangeBatch>>) {
+        let mut batches = Vec::with_capacity(FEED_MAX);
+        loop {
+            let trim_at = self.0.inner.read().next_trim();
+            let trim = async {
+                match trim_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                n = changes.recv_many(&mut batches, FEED_MAX) => {
+                    if n == 0 {
+                        return;
+                    }
+                    for batch in batches.drain(..) {
+                        self.0.apply(&batch);
+                    }
+                }
+                () = trim => {
+                    self.0.inner.write().trim(Instant::now());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Inner {
+    fn load(&mut self, entry: StateEntry) {
+        let entry = Arc::new(Entry::from_state(entry));
+        if let Some(at) = entry.expiry {
+            self.expiring.insert((at, Arc::clone(&entry.key)));
+        }
+        self.dirs.load(&entry.key, entry.mod_revision);
+        self.map.put(entry);
+    }
+
+    /// Takes one transaction's changes and returns the bells to ring.
+    fn apply(&mut self, batch: &ChangeBatch, now: Instant) -> Vec<Arc<Notify>> {
+        let mut wake = Vec::new();
+        for change in &batch.changes {
+            let event = match &change.value {
+                Some(value) => {
+                    let known = self.map.get(&change.key);
+                    let entry = Arc::new(Entry::new(
+                        known.map_or(&change.key, |e| &e.key),
+                        value.clone(),
+                        batch.revision,
+                        known.map_or(batch.revision, |e| e.create_revision),
+                        change.expiry,
+                    ));
+                    let prev = self.map.put(Arc::clone(&entry));
+                    WatchEvent::new(Arc::clone(&entry.key), batch.revision, Some(entry), prev)
+                }
+                None => {
+                    // A backend tells of deletes of keys that were there; one that repeats itself changes nothing.
+                    let Some(prev) = self.map.delete(&change.key, batch.revision) else { continue };
+                    WatchEvent::new(Arc::clone(&prev.key), batch.revision, None, Some(prev))
+                }
+            };
+            self.index(&event);
+            self.window_bytes += cost(&event);
+            let event = Arc::new(event);
+            self.topics.push(&event, &mut wake);
+            self.window.push_back((now, event));
+        }
+        self.revision = batch.revision;
+        wake
+    }
+
+    fn index(&mut self, event: &WatchEvent) {
+        if let Some(at) = event.prev.as_ref().and_then(|e| e.expiry) {
+            self.expiring.remove(&(at, Arc::clone(&event.key)));
+        }
+        if let Some(at) = event.entry.as_ref().and_then(|e| e.expiry) {
+            self.expiring.insert((at, Arc::clone(&event.key)));
+        }
+        let change = match (&event.prev, &event.entry) {
+            (None, Some(_)) => 1,
+            (Some(_), None) => -1,
+            _ => 0,
+        };
+        self.dirs.change(&event.key, event.revision, change);
+    }
+
+    /// Drops history that is too old or too much, some of it at a time, whole revisions only.
+    fn trim(&mut self, now: Instant) {
+        let bytes_max = HISTORY_BYTES.max(self.map.bytes() / 2);
+        let mut dropped = 0;
+        while let Some((at, event)) = self.window.front() {
+            let same_revision = event.revision == self.compacted;
+            let over = self.window_bytes > bytes_max || now.duration_since(*at) >= HISTORY_AGE;
+            if !same_revision && (!over || dropped >= TRIM_MAX) {
+                return;
+            }
+            let (_, event) = self.window.pop_front().expect("there is a front");
+            self.compacted = event.revision;
+            self.window_bytes -= cost(&event);
+            self.topics.drop_oldest(&event);
+            self.dirs.forget(&event.key, event.revision);
+            self.map.forget(&event.key, event.revision);
+            dropped += 1;
+        }
+    }
+
+    fn next_trim(&self) -> Option<Instant> {
+        self.window.front().map(|(at, _)| *at + HISTORY_AGE + TRIM_INTERVAL)
+    }
+
+    fn check_readable(&self, revision: Revision) -> Result<(), StoreError> {
+        if revision < self.compacted {
+            return Err(StoreError::Compacted { requested: revision, oldest: self.compacted });
+        }
+        if revision > self.revision {
+            return Err(StoreError::Future { requested: revision, current: self.revision });
+        }
+        Ok(())
+    }
+}
+
+fn cost(event: &WatchEvent) -> usize {
+    EVENT_BYTES + event.prev.as_ref().map_or(0, |e| e.value.len())
+}

@@ -1,0 +1,143 @@
+//! What is watched: for each prefix or key that has watchers, the part of the window that they read. A change is put into
+//! the topics on its path and wakes their watchers alone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::WatchEvent;
+use super::dirs::parents;
+use crate::backend::{Key, Revision};
+
+/// Positions in a topic start here, so that older events can be put before those that are there.
+const FIRST_POSITION: u64 = 1 << 40;
+
+/// A prefix ends in `/` (or is empty: everything); anything else is one key.
+#[derive(Debug, Default)]
+pub(super) struct Topics(BTreeMap<Key, Topic>);
+
+#[derive(Debug)]
+pub(super) struct Topic {
+    events: VecDeque<Arc<WatchEvent>>,
+    /// The position of the first event.
+    base: u64,
+    /// Events from this revision on are here, those before it only in the window.
+    since: Revision,
+    watchers: usize,
+    notify: Arc<Notify>,
+}
+
+/// What a reader finds at its position.
+pub(super) enum Found<'a> {
+    Event(&'a Arc<WatchEvent>),
+    /// Nothing yet.
+    End,
+    /// The event was dropped before it was read.
+    Lost,
+}
+
+impl Topic {
+    pub(super) fn at(&self, position: u64) -> Found<'_> {
+        let Some(i) = position.checked_sub(self.base) else { return Found::Lost };
+        match usize::try_from(i).ok().and_then(|i| self.events.get(i)) {
+            Some(event) => Found::Event(event),
+            None => Found::End,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.base + self.events.len() as u64
+    }
+
+    fn position_of(&self, from: Revision) -> u64 {
+        self.base + self.events.partition_point(|e| e.revision < from) as u64
+    }
+}
+
+/// Whether `topic` (a prefix or a key) covers `key`.
+fn covers(topic: &str, key: &str) -> bool {
+    if topic.is_empty() || topic.ends_with('/') { key.starts_with(topic) } else { key == topic }
+}
+
+impl Topics {
+    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
+        self.0.get(name)
+    }
+
+    pub(super) fn all_notifies(&self) -> Vec<Arc<Notify>> {
+        self.0.values().map(|topic| Arc::clone(&topic.notify)).collect()
+    }
+
+    fn on_path<'a>(key: &'a str) -> impl Iterator<Item = &'a str> {
+        ["", "/"].into_iter().chain(parents(key)).chain(std::iter::once(key))
+    }
+
+    pub(super) fn push(&mut self, event: &Arc<WatchEvent>, wake: &mut Vec<Arc<Notify>>) {
+        if self.0.is_empty() {
+            return;
+        }
+        for name in Self::on_path(&event.key) {
+            if let Some(topic) = self.0.get_mut(name) {
+                topic.events.push_back(Arc::clone(event));
+                if !wake.iter().any(|n| Arc::ptr_eq(n, &topic.notify)) {
+                    wake.push(Arc::clone(&topic.notify));
+                }
+            }
+        }
+    }
+
+    /// The oldest event of the window has been dropped.
+    pub(super) fn drop_oldest(&mut self, event: &Arc<WatchEvent>) {
+        for name in Self::on_path(&event.key) {
+            if let Some(topic) = self.0.get_mut(name)
+                && topic.events.front().is_some_and(|first| Arc::ptr_eq(first, event))
+            {
+                topic.events.pop_front();
+                topic.base += 1;
+            }
+        }
+    }
+
+    /// Adds a watcher that starts at `from` and returns its position and bell. The window is searched only for what the
+    /// topic does not have yet.
+    pub(super) fn join(
+        &mut self,
+        name: &Key,
+        from: Revision,
+        window: &VecDeque<(Instant, Arc<WatchEvent>)>,
+        revision: Revision,
+    ) -> (u64, Arc<Notify>) {
+        let topic = self.0.entry(Arc::clone(name)).or_insert_with(|| Topic {
+            events: VecDeque::new(),
+            base: FIRST_POSITION,
+            since: revision + 1,
+            watchers: 0,
+            notify: Arc::default(),
+        });
+        if from < topic.since {
+            let start = window.partition_point(|(_, e)| e.revision < from);
+            let end = window.partition_point(|(_, e)| e.revision < topic.since);
+            for (_, event) in window.range(start..end).rev() {
+                if covers(name, &event.key) {
+                    topic.events.push_front(Arc::clone(event));
+                    topic.base -= 1;
+                }
+            }
+            topic.since = from;
+        }
+        topic.watchers += 1;
+        let position = if from > revision { topic.end() } else { topic.position_of(from) };
+        (position, Arc::clone(&topic.notify))
+    }
+
+    pub(super) fn leave(&mut self, name: &str) {
+        if let Some(topic) = self.0.get_mut(name) {
+            topic.watchers -= 1;
+            if topic.watchers == 0 {
+                self.0.remove(name);
+            }
+        }
+    }
+}
