@@ -41,6 +41,12 @@ impl ContainerdSettings {
              \"io.containerd.tracing.processor.v1.otlp\", \"io.containerd.internal.v1.tracing\"]"
         );
         let _ = writeln!(out, "[grpc]\n  address = {}", q(&self.socket));
+        // Its default is /opt/containerd, which containerd would make on the host.
+        let _ = writeln!(
+            out,
+            "[plugins.\"io.containerd.internal.v1.opt\"]\n  path = {}",
+            q(&self.root.join("opt"))
+        );
         // The socket alone: no TCP debug or metrics listeners.
         let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
         let _ = writeln!(out, "[{cri}]");
@@ -63,8 +69,10 @@ impl ContainerdSettings {
         );
         let _ = writeln!(
             out,
-            "      [{cri}.containerd.runtimes.runc.options]\n        SystemdCgroup = {}",
-            self.systemd_cgroup
+            "      [{cri}.containerd.runtimes.runc.options]\n        SystemdCgroup = {}\n        Root = {}",
+            self.systemd_cgroup,
+            // runc's default would be shared with the host's containerd.
+            q(&self.state.join("runc"))
         );
         let bin = self.cni_bin_dirs.first().map_or_else(|| quote("/opt/cni/bin"), q);
         let _ = writeln!(out, "  [{cri}.cni]\n    bin_dir = {bin}\n    conf_dir = {}", q(&self.cni_conf_dir));

@@ -3,12 +3,12 @@
 //! Never the host's: root, state, socket, CNI configuration and runc's state are all under our directories. It is not
 //! our child in the sense that matters: when the front door dies it goes on, and the next start adopts it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cri::settings::{ContainerdSettings, may_lower_oom_score};
 use nix::sys::signal::Signal;
 
 use crate::image::PAUSE_IMAGE;
@@ -18,15 +18,12 @@ use crate::state::{ProcessId, State};
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where Debian and others put the CNI plugins, in the order in which we look.
-const CNI_BIN_DIRS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
-
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerdError {
     #[error("{program} is not installed; run `cargo xtask deps`, or install Debian's package {package}")]
     Missing { program: &'static str, package: &'static str },
-    #[error("no CNI plugins in {}; run `cargo xtask deps`, or install Debian's package containernetworking-plugins", CNI_BIN_DIRS.join(" or "))]
-    NoCni,
+    #[error("CNI plugins are missing ({}); run `cargo xtask deps`, or install Debian's package containernetworking-plugins", .0.join(", "))]
+    NoCni(Vec<String>),
     #[error("containerd did not start: {reason}; its log is {}", log.display())]
     Start { reason: String, log: PathBuf },
     #[error("{}", path.display())]
@@ -47,9 +44,9 @@ pub async fn ensure(state: &State) -> Result<ProcessId, ContainerdError> {
     let program = find("containerd")
         .ok_or(ContainerdError::Missing { program: "containerd", package: "containerd" })?;
     find("runc").ok_or(ContainerdError::Missing { program: "runc", package: "runc" })?;
-    let cni = cni_bin_dir().ok_or(ContainerdError::NoCni)?;
+    let cni = net::cni::find_plugins(&net::cni::PLUGIN_DIRS).map_err(ContainerdError::NoCni)?;
     let config = state.containerd_config();
-    write(&config, render_config(state, cni, may_lower_oom_score()).as_bytes())?;
+    write(&config, settings(state, &cni).render().as_bytes())?;
     let log = open_log(&state.containerd_log())?;
     let error_log = log.try_clone().map_err(|source| file_error(&state.containerd_log(), source))?;
     let id = spawn_detached(&program, &config, log, error_log)
@@ -120,10 +117,6 @@ async fn connects(socket: &Path) -> bool {
     tokio::net::UnixStream::connect(socket).await.is_ok()
 }
 
-fn cni_bin_dir() -> Option<&'static Path> {
-    CNI_BIN_DIRS.iter().map(Path::new).find(|dir| dir.join("host-local").exists())
-}
-
 /// Finds a program in the usual places: PATH first, then where daemons are installed.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -133,58 +126,20 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// Whether this process may lower OOM scores: bit 24 (CAP_SYS_RESOURCE) of its effective capabilities. Where it may
-/// not, runc fails every container that asks for a score below its own.
-fn may_lower_oom_score() -> bool {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|bits| bits & (1 << 24) != 0)
-}
-
-/// The configuration, in the form that 1.6 reads and 2.x still takes.
-fn render_config(state: &State, cni_bin: &Path, may_lower_oom_score: bool) -> String {
-    let root = state.containerd_root();
-    let mut out = String::from("version = 2\n");
-    let quoted = |path: &Path| format!("{:?}", path.display().to_string());
-    let _ = writeln!(out, "root = {}", quoted(&root));
-    let _ = writeln!(out, "state = {}", quoted(&state.containerd_state()));
-    // Snapshotters and services that this cluster never uses, and that look for things outside our directories.
-    let _ = writeln!(
-        out,
-        "disabled_plugins = [{}]",
-        ["aufs", "btrfs", "devmapper", "zfs", "blockfile"]
-            .map(|name| format!("\"io.containerd.snapshotter.v1.{name}\""))
-            .join(", ")
-    );
-    let _ = writeln!(out, "[grpc]\n  address = {}", quoted(&state.containerd_socket()));
-    let _ = writeln!(out, "[plugins.\"io.containerd.internal.v1.opt\"]\n  path = {}", quoted(&root.join("opt")));
-    let _ = writeln!(
-        out,
-        "[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{PAUSE_IMAGE}\"\n  \
-         stream_server_address = \"127.0.0.1\"\n  stream_server_port = \"0\"\n  \
-         restrict_oom_score_adj = {}\n  enable_unprivileged_ports = true\n  enable_unprivileged_icmp = true",
-        !may_lower_oom_score
-    );
-    let _ = writeln!(
-        out,
-        "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = {}\n    conf_dir = {}",
-        quoted(cni_bin),
-        quoted(&state.cni_conf())
-    );
-    let _ = writeln!(
-        out,
-        "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    snapshotter = \"overlayfs\"\n    \
-         default_runtime_name = \"runc\"\n    \
-         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n      \
-         runtime_type = \"io.containerd.runc.v2\"\n      \
-         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n        \
-         SystemdCgroup = false\n        Root = {}",
-        quoted(&state.run.join("runc"))
-    );
-    out
+/// What its configuration file says.
+fn settings(state: &State, cni_bin: &Path) -> ContainerdSettings {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ContainerdSettings {
+        root: state.containerd_root(),
+        state: state.containerd_state(),
+        socket: state.containerd_socket(),
+        sandbox_image: PAUSE_IMAGE.to_owned(),
+        cni_bin_dirs: vec![cni_bin.to_owned()],
+        cni_conf_dir: state.cni_conf(),
+        snapshotter: "overlayfs".to_owned(),
+        restrict_oom_score_adj: !may_lower_oom_score(&status),
+        systemd_cgroup: false,
+    }
 }
 
 fn open_log(path: &Path) -> Result<fs::File, ContainerdError> {
@@ -210,15 +165,12 @@ mod tests {
     #[test]
     fn everything_stays_under_our_directories() {
         let state = State::new("/data", "/run/x");
-        let config = render_config(&state, Path::new("/usr/lib/cni"), false);
-        for line in config.lines().filter(|l| l.contains("\"/")) {
-            let path = line.split('"').find(|part| part.starts_with('/')).unwrap();
-            assert!(
-                ["/data/", "/run/x/", "/usr/lib/cni"].iter().any(|p| path.starts_with(p)),
-                "{line} leaves our directories"
-            );
+        let config = settings(&state, Path::new("/usr/lib/cni")).render();
+        let paths: Vec<&str> = config.split('"').filter(|part| part.starts_with('/')).collect();
+        assert!(paths.len() >= 6, "{config}");
+        for path in paths {
+            let ours = ["/data/", "/run/x/", "/usr/lib/cni"].iter().any(|prefix| path.starts_with(prefix));
+            assert!(ours, "{path} leaves our directories");
         }
-        assert!(config.contains("restrict_oom_score_adj = true"));
-        assert!(render_config(&state, Path::new("/x"), true).contains("restrict_oom_score_adj = false"));
     }
 }

@@ -1,6 +1,6 @@
 //! The images of the tests, made on the spot: busybox, and our own server in it.
 
-use gantry::image::{Content, File, Image};
+use cri::image_tar::{FileContent, ImageConfig, ImageFile, build};
 
 /// A shell with its tools.
 pub const BUSYBOX: &str = "gantry.local/busybox:1";
@@ -24,30 +24,36 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     server.push(file("server", 0o755, SERVER_PROGRAM.to_vec()));
     let env = vec!["PATH=/bin".to_owned()];
     let images = [
-        ("busybox", Image {
-            reference: BUSYBOX.into(),
-            files: base,
-            cmd: vec!["/bin/sh".into()],
-            env: env.clone(),
-            ..Image::default()
-        }),
-        ("server", Image {
-            reference: SERVER.into(),
-            files: server,
-            entrypoint: vec!["/server".into()],
-            env,
-            ..Image::default()
-        }),
+        (
+            "busybox",
+            ImageConfig {
+                name: BUSYBOX.into(),
+                command: vec!["/bin/sh".into()],
+                env: env.clone(),
+                ..ImageConfig::default()
+            },
+            base,
+        ),
+        (
+            "server",
+            ImageConfig {
+                name: SERVER.into(),
+                entrypoint: vec!["/server".into()],
+                env,
+                ..ImageConfig::default()
+            },
+            server,
+        ),
     ];
-    images.into_iter().map(|(name, image)| (name, image.to_tar().expect("an image in memory"))).collect()
+    images.into_iter().map(|(name, config, files)| (name, build(&config, &files))).collect()
 }
 
-fn busybox_files() -> Vec<File> {
+fn busybox_files() -> Vec<ImageFile> {
     let program = ["/usr/bin/busybox", "/bin/busybox"]
         .iter()
         .find_map(|path| std::fs::read(path).ok())
         .expect("busybox-static is installed: cargo xtask deps --test");
-    let directory = |path: &str, mode| File { path: path.into(), mode, content: Content::Directory };
+    let directory = |path: &str, mode| ImageFile { path: path.into(), mode, content: FileContent::Directory };
     let mut files = vec![
         directory("bin", 0o755),
         directory("etc", 0o755),
@@ -58,14 +64,14 @@ fn busybox_files() -> Vec<File> {
         file("etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n".to_vec()),
         file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n".to_vec()),
     ];
-    files.extend(APPLETS.iter().map(|name| File {
+    files.extend(APPLETS.iter().map(|name| ImageFile {
         path: format!("bin/{name}"),
         mode: 0o777,
-        content: Content::Symlink("busybox".into()),
+        content: FileContent::Symlink("busybox".into()),
     }));
     files
 }
 
-fn file(path: &str, mode: u32, bytes: Vec<u8>) -> File {
-    File { path: path.into(), mode, content: Content::Bytes(bytes) }
+fn file(path: &str, mode: u32, bytes: Vec<u8>) -> ImageFile {
+    ImageFile { path: path.into(), mode, content: FileContent::Bytes(bytes) }
 }

@@ -1,0 +1,243 @@
+//! The recordings that are scenarios: steps that refer to earlier answers, and watches that overlap other steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::Verdict;
+use super::compare::Comparison;
+use super::files::status;
+use super::server::{Answer, Request, Server};
+
+/// A watch that says nothing for so long has said all.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Replays one scenario and removes what it made. `timed` scenarios compare revisions across the whole scenario.
+pub async fn replay(server: &Server, scenario: &Value) -> Result<Verdict> {
+    let name = scenario["scenario"].as_str().unwrap_or_default().to_owned();
+    let steps = scenario["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut comparison = Comparison::default();
+    let mut answers: Vec<Value> = vec![Value::Null; steps.len()];
+    let mut made = BTreeSet::new();
+    let mut done = BTreeSet::new();
+    for (i, step) in steps.iter().enumerate() {
+        if !done.insert(i) {
+            continue;
+        }
+        if step["watch"] == Value::Bool(true) {
+            let opened = server.open(&request(step, &answers)).await?;
+            if opened.status().as_u16() != 200 || step["status"].as_u64() != Some(200) {
+                let answer = read(opened).await?;
+                check(&mut comparison, i, step, &answer);
+                continue;
+            }
+            let expected = step["events"].as_array().cloned().unwrap_or_default();
+            let during: Vec<usize> = (i + 1..steps.len())
+                .filter(|&j| steps[j]["duringWatch"].as_u64() == u64::try_from(i).ok())
+                .collect();
+            let limit = step["query"]["timeoutSeconds"].as_str().and_then(|s| s.parse::<u64>().ok());
+            let quiet = limit.map_or(QUIET, |s| Duration::from_secs(s) + QUIET);
+            let collect = Server::frames(opened, quiet);
+            let act = async {
+                let mut results = Vec::new();
+                for &j in &during {
+                    results.push((j, server.send(&request(&steps[j], &answers)).await));
+                }
+                results
+            };
+            let ((events, _), results) = futures::future::join(collect, act).await;
+            for (j, result) in results {
+                let answer = result?;
+                remember(&steps[j], &answer, &mut made);
+                check(&mut comparison, j, &steps[j], &answer);
+                answers[j] = answer.json();
+                done.insert(j);
+            }
+            comparison.value(&format!("step {i} events"), &Value::Array(expected), &Value::Array(events));
+            continue;
+        }
+        let answer = server.send(&request(step, &answers)).await?;
+        remember(step, &answer, &mut made);
+        check(&mut comparison, i, step, &answer);
+        answers[i] = answer.json();
+    }
+    clean(server, made).await?;
+    Ok(Verdict { name, differences: comparison.differences })
+}
+
+async fn read(response: client::TransportResponse) -> Result<Answer> {
+    use http_body_util::BodyExt as _;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() })
+}
+
+fn check(comparison: &mut Comparison, i: usize, step: &Value, answer: &Answer) {
+    // A known defect of the original: its handler panicked.
+    if step["status"].as_u64() == Some(0) {
+        return;
+    }
+    let before = comparison.differences.len();
+    status(comparison, &step["status"], answer);
+    if !step["response"].is_null() {
+        comparison.value("", &step["response"], &answer.json());
+    }
+    if let Some(expected) = step["warnings"].as_array() {
+        let have: Vec<String> = answer.warnings().iter().map(|w| warning_text(w)).collect();
+        let want: Vec<String> =
+            expected.iter().map(|w| w.as_str().unwrap_or_default().to_owned()).collect();
+        if want != have {
+            comparison.differ("warnings", &format!("{want:?}"), &format!("{have:?}"));
+        }
+    }
+    for difference in &mut comparison.differences[before..] {
+        *difference = format!("step {i} {difference}");
+    }
+}
+
+/// The text of `299 - "…"`.
+fn warning_text(header: &str) -> String {
+    header
+        .strip_prefix("299 - \"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .map_or_else(|| header.to_owned(), |text| text.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+/// A step's request with what it refers to filled in.
+fn request(step: &Value, answers: &[Value]) -> Request {
+    let text = |key: &str| step[key].as_str().unwrap_or_default().to_owned();
+    let mut target = fill(&text("path"), answers);
+    if let Some(query) = step["query"].as_object().filter(|q| !q.is_empty()) {
+        for (i, (name, value)) in query.iter().enumerate() {
+            let values = match value {
+                Value::Array(all) => all.clone(),
+                one => vec![one.clone()],
+            };
+            for value in values {
+                let value = fill(value.as_str().unwrap_or_default(), answers);
+                target.push(if i == 0 && !target.contains('?') { '?' } else { '&' });
+                let _ = write!(target, "{}={}", encode(name), encode(&value));
+            }
+        }
+    }
+    let mut headers: BTreeMap<String, String> = [("User-Agent".to_owned(), "gold/1.0".to_owned())].into();
+    for (name, value) in step["headers"].as_object().into_iter().flatten() {
+        let value = fill(value.as_str().unwrap_or_default(), answers);
+        headers.retain(|k, _| !k.eq_ignore_ascii_case(name));
+        if !value.is_empty() {
+            headers.insert(name.clone(), value);
+        }
+    }
+    let body = match (&step["rawBody"], &step["body"]) {
+        (Value::String(raw), _) => fill(raw, answers).into_bytes(),
+        (_, Value::Null) => Vec::new(),
+        (_, body) => fill(&without_placeholders(body.clone()).to_string(), answers).into_bytes(),
+    };
+    Request { user: text("user"), method: text("method"), target, headers, body }
+}
+
+/// Bodies made from an earlier answer carry normalised metadata, which no server would take.
+fn without_placeholders(mut body: Value) -> Value {
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        if metadata.get("creationTimestamp") == Some(&Value::String("TIME".into())) {
+            metadata.remove("creationTimestamp");
+        }
+        let timed = metadata
+            .get("managedFields")
+            .and_then(Value::as_array)
+            .is_some_and(|entries| entries.iter().any(|e| e["time"] == "TIME"));
+        if timed {
+            metadata.remove("managedFields");
+        }
+    }
+    body
+}
+
+/// Fills in `{{uid:N}}`, `{{rv:N}}`, `{{rv:N+1}}`, `{{cont:N}}`, `{{token:N}}`.
+fn fill(text: &str, answers: &[Value]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        out.push_str(&rest[..start]);
+        let Some(end) = rest[start..].find("}}") else { break };
+        let reference = &rest[start + 2..start + end];
+        out.push_str(&lookup(reference, answers).unwrap_or_default());
+        rest = &rest[start + end + 2..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn lookup(reference: &str, answers: &[Value]) -> Option<String> {
+    let (what, at) = reference.split_once(':')?;
+    let (at, plus) = at.split_once('+').map_or((at, 0), |(n, p)| (n, p.parse::<i64>().unwrap_or(0)));
+    let answer = answers.get(at.parse::<usize>().ok()?)?;
+    let text = match what {
+        "uid" => &answer["metadata"]["uid"],
+        "rv" => &answer["metadata"]["resourceVersion"],
+        "cont" => &answer["metadata"]["continue"],
+        "token" => &answer["status"]["token"],
+        _ => return None,
+    }
+    .as_str()?;
+    if what == "rv" && plus != 0 {
+        return Some((text.parse::<i64>().ok()? + plus).to_string());
+    }
+    Some(text.to_owned())
+}
+
+fn encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Keeps the path of what a step made, for the end of the scenario.
+fn remember(step: &Value, answer: &Answer, made: &mut BTreeSet<String>) {
+    let created = answer.status == 201 || (answer.status == 200 && step["method"] == "PATCH");
+    if !created {
+        return;
+    }
+    let path = step["path"].as_str().unwrap_or_default();
+    let path = path.split('?').next().unwrap_or_default();
+    if step["method"] == "POST" {
+        if let Some(name) = answer.json()["metadata"]["name"].as_str() {
+            made.insert(format!("{path}/{name}"));
+        }
+    } else {
+        made.insert(path.to_owned());
+    }
+}
+
+/// Removes what a scenario made: finalizers first, then the object, without a grace period.
+async fn clean(server: &Server, made: BTreeSet<String>) -> Result<()> {
+    let json = |kind: &str| BTreeMap::from([("Content-Type".to_owned(), kind.to_owned())]);
+    for target in made {
+        let delete = Request {
+            method: "DELETE".into(),
+            target: target.clone(),
+            headers: json("application/json"),
+            body: br#"{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0,"propagationPolicy":"Background"}"#.to_vec(),
+            ..Request::default()
+        };
+        server.send(&delete).await?;
+        let unhold = Request {
+            method: "PATCH".into(),
+            target,
+            headers: json("application/merge-patch+json"),
+            body: br#"{"metadata":{"finalizers":null}}"#.to_vec(),
+            ..Request::default()
+        };
+        server.send(&unhold).await?;
+    }
+    Ok(())
+}

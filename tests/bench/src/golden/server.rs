@@ -1,0 +1,128 @@
+//! The server that a replay talks to: ours, in this process, on the memory backend.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use apiserver::seams::UserInfo;
+use bytes::Bytes;
+use client::{TransportRequest, TransportResponse};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::{Service as _, ServiceExt as _};
+
+/// A request as recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub user: String,
+    pub method: String,
+    /// Path and encoded query.
+    pub target: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+/// An answer, or the frames of a watch as far as they came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; YAML and text as a JSON string.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.body).into_owned()))
+    }
+    /// The texts of the warnings.
+    pub fn warnings(&self) -> Vec<String> {
+        self.headers
+            .get_all("warning")
+            .iter()
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+            .collect()
+    }
+}
+
+/// A fresh API server.
+#[derive(Debug)]
+pub struct Server {
+    server: std::sync::Arc<apiserver::ApiServer>,
+    tasks: component::Tasks,
+}
+
+impl Server {
+    pub async fn start() -> Result<Self> {
+        let env = env::Env::real();
+        let tasks = component::Tasks::new("golden");
+        let server = apiserver::testing::start(env, store::memory(), tasks.clone())
+            .await
+            .context("start the API server")?;
+        Ok(Self { server, tasks })
+    }
+
+    pub async fn stop(self) {
+        self.tasks.stop(Duration::from_secs(5)).await;
+    }
+
+    fn user(name: &str) -> UserInfo {
+        let (uid, group) = match name {
+            "" | "admin" => ("admin", "system:masters"),
+            "bob" => ("bob-uid", "devs"),
+            other => (other, "system:authenticated"),
+        };
+        UserInfo {
+            name: if name.is_empty() { "admin".into() } else { name.into() },
+            uid: uid.into(),
+            groups: vec![group.into(), "system:authenticated".into()],
+            ..UserInfo::default()
+        }
+    }
+
+    /// Sends a request and gives the answer as soon as its head is there.
+    pub async fn open(&self, request: &Request) -> Result<TransportResponse> {
+        let mut builder = http::Request::builder().method(request.method.as_str()).uri(&request.target);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        let built: TransportRequest = builder.body(request.body.clone().into()).context("build the request")?;
+        let mut service = self.server.service(Self::user(&request.user));
+        let ready = service.ready().await.map_err(|e| anyhow::anyhow!("{e}"))?;
+        ready.call(built).await.map_err(|e| anyhow::anyhow!("{e}"))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: &Request) -> Result<Answer> {
+        let response = self.open(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(Duration::from_secs(30), body.collect())
+            .await
+            .context("the answer did not end")?
+            .map_err(|e| anyhow::anyhow!("{e}"))?;
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec() })
+    }
+
+    /// Reads the frames of a watch until it ends or stays quiet for `quiet`; true when the server ended it.
+    pub async fn frames(response: TransportResponse, quiet: Duration) -> (Vec<Value>, bool) {
+        let mut body = response.into_body();
+        let mut buffer: Vec<u8> = Vec::new();
+        let mut events = Vec::new();
+        loop {
+            match tokio::time::timeout(quiet, body.frame()).await {
+                Err(_) => return (events, false),
+                Ok(None | Some(Err(_))) => return (events, true),
+                Ok(Some(Ok(frame))) => {
+                    buffer.extend_from_slice(&frame.into_data().unwrap_or_else(|_| Bytes::new()));
+                    while let Some(end) = buffer.iter().position(|&b| b == b'\n') {
+                        let line: Vec<u8> = buffer.drain(..=end).collect();
+                        if let Ok(event) = serde_json::from_slice(&line) {
+                            events.push(event);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
