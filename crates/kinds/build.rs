@@ -22,10 +22,13 @@ fn main() {
     paths.sort();
     let mut groups: Vec<Group> = paths
         .iter()
-        .map(|path| parse::parse(&path.display().to_string(), &fs::read_to_string(path).expect("a readable table")))
+        .map(|path| {
+            parse::parse(&path.display().to_string(), &fs::read_to_string(path).expect("a readable table"))
+        })
         .collect();
     groups.sort_by_key(|g| g.order);
-    let features = parse::parse_features(&fs::read_to_string(tables.join("features")).expect("the table of features"));
+    let features =
+        parse::parse_features(&fs::read_to_string(tables.join("features")).expect("the table of features"));
     let blob = Packer::default().pack(&groups, &features);
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("tables.bin"), blob).expect("a writable OUT_DIR");
@@ -138,8 +141,14 @@ impl Packer {
         self.body.push(u8::from(group.order.is_some()));
         self.number(group.resources.len());
         for resource in &group.resources {
-            for text in [&resource.plural, &resource.kind, &resource.singular, &resource.of, &resource.stored, &resource.hash]
-            {
+            for text in [
+                &resource.plural,
+                &resource.kind,
+                &resource.singular,
+                &resource.of,
+                &resource.stored,
+                &resource.hash,
+            ] {
                 self.string(text);
             }
             self.body.push(u8::from(resource.namespaced) | u8::from(resource.served_by_default) << 1);

@@ -89,8 +89,19 @@ pub(crate) struct Change {
 }
 
 const SCALARS: [&str; 13] = [
-    "string", "bool", "int32", "int64", "float64", "bytes", "Time", "MicroTime", "Duration", "Quantity", "IntOrString",
-    "FieldsV1", "any",
+    "string",
+    "bool",
+    "int32",
+    "int64",
+    "float64",
+    "bytes",
+    "Time",
+    "MicroTime",
+    "Duration",
+    "Quantity",
+    "IntOrString",
+    "FieldsV1",
+    "any",
 ];
 
 pub(crate) fn parse(file: &str, text: &str) -> Group {

@@ -5,9 +5,12 @@
 //! strategies say it.
 
 mod blob;
+pub mod decode;
 pub mod features;
 mod materialise;
+pub mod normalise;
 pub mod registry;
+pub mod scalar;
 
 pub use features::{Features, Stage};
 pub use registry::{GroupInfo, Gvk, Registry, ResourceInfo, Subresource};

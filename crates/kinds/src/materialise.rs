@@ -109,7 +109,14 @@ impl Maker {
         }
     }
 
-    fn shaped(&self, reader: &mut Reader, shape: &Shape, name: &str, list: &str, map_type: MapType) -> TypeRef {
+    fn shaped(
+        &self,
+        reader: &mut Reader,
+        shape: &Shape,
+        name: &str,
+        list: &str,
+        map_type: MapType,
+    ) -> TypeRef {
         let mut name = name.to_owned();
         let kind = match shape {
             Shape::List => {
@@ -154,7 +161,9 @@ fn list_type(text: &str) -> ListType {
         Some(keys) => ListType::Map(
             keys.split(',')
                 .map(|key| match key.split_once('=') {
-                    Some((name, default)) => MapKey { name: name.to_owned(), default: Some(constant(default)) },
+                    Some((name, default)) => {
+                        MapKey { name: name.to_owned(), default: Some(constant(default)) }
+                    }
                     None => MapKey { name: key.to_owned(), default: None },
                 })
                 .collect(),
@@ -170,7 +179,9 @@ fn constant(text: &str) -> Value {
         Some(string) => Value::from(string),
         None => match text {
             "true" => Value::from(true),
-            number => Value::from(number.parse::<i64>().expect("the tables' defaults are strings, true or integers")),
+            number => Value::from(
+                number.parse::<i64>().expect("the tables' defaults are strings, true or integers"),
+            ),
         },
     }
 }

@@ -281,7 +281,10 @@ impl Registry {
             .collect();
         let gvk = foreign(of, kind);
         let package = self.packages[&(gvk.group.clone(), gvk.version.clone())];
-        let at = self.types.find(&format!("{package}.{kind}")).expect("the importer writes a type for each resource");
+        let at = self
+            .types
+            .find(&format!("{package}.{kind}"))
+            .expect("the importer writes a type for each resource");
         let types = self.types.clone();
         ResourceInfo {
             group: group.to_owned(),
@@ -387,9 +390,12 @@ mod tests {
     #[test]
     fn kinds_without_a_resource_have_types() {
         let registry = Registry::builtin();
-        for (group, version, kind) in
-            [("", "v1", "PodList"), ("apps", "v1", "DeleteOptions"), ("autoscaling", "v1", "Scale"), ("meta.k8s.io", "v1", "Table")]
-        {
+        for (group, version, kind) in [
+            ("", "v1", "PodList"),
+            ("apps", "v1", "DeleteOptions"),
+            ("autoscaling", "v1", "Scale"),
+            ("meta.k8s.io", "v1", "Table"),
+        ] {
             assert!(registry.type_of(group, version, kind).is_some(), "{group}/{version} {kind}");
         }
         assert!(registry.type_of("apps", "v1", "Nope").is_none());
