@@ -37,7 +37,7 @@ pub fn quote(text: &str) -> String {
 
 /// Whether `strconv.IsPrint` would show the character as it is. Rust's own table of what `Debug` leaves alone is the
 /// same Unicode property but for grapheme extenders, which Go shows.
-fn is_printable(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return c == ' ' || c.is_ascii_graphic();
     }

@@ -2,9 +2,17 @@
 //! server-side apply, selectors, quantities, names, times and `Status`.
 
 pub mod go;
+pub mod intstr;
+pub mod meta;
+pub mod names;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod time;
 pub mod value;
 
-pub use status::Status;
+pub use quantity::Quantity;
+pub use selector::{FieldSelector, Selector};
+pub use status::{FieldError, Path, Status};
 pub use value::{Object, ParseError, ParseOptions, Parsed, Value, from_value, to_value};

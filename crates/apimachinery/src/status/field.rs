@@ -146,6 +146,14 @@ impl FieldError {
         Self::new(FieldErrorReason::Internal, path, &Value::NULL, &error.to_string())
     }
 
+    /// Adds more detail after a colon.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        self.message.push_str(": ");
+        self.message.push_str(detail);
+        self
+    }
+
     /// The problem as a cause in a Status.
     pub fn cause(&self) -> StatusCause {
         StatusCause {
