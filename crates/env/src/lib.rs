@@ -12,7 +12,7 @@ pub mod rng;
 use std::sync::Arc;
 
 pub use clock::Clock;
-pub use disk::{Disk, DiskFile};
+pub use disk::{Disk, DiskFile, DiskLock};
 pub use process::{Command, Output, Process};
 pub use rng::Rng;
 

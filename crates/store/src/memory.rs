@@ -4,28 +4,16 @@
 //! under a lock, and handed to the subscribers in the same step.
 
 use std::fmt;
-use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
-use crate::apply::StateMachine;
-use crate::backend::{Backend, ChangeBatch, Outcome, Revision, StoreError, Subscription, Txn};
-
-/// Batches that a subscriber may be behind before commits wait for it. A View keeps up unless the process is starved,
-/// so this only bounds memory.
-pub(crate) const CHANGES_MAX: usize = 1024;
+use crate::backend::{Backend, Outcome, Revision, StoreError, Subscription, Txn};
+use crate::feed::Feed;
 
 /// See the module.
 #[derive(Default)]
-pub struct Memory(Mutex<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    state: StateMachine,
-    subscribers: Vec<mpsc::Sender<Arc<ChangeBatch>>>,
-}
+pub struct Memory(Mutex<Feed>);
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,23 +25,6 @@ impl Memory {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// Applies when every subscriber has room, else tells which one has none.
-    fn try_commit(&self, txn: &Txn) -> Result<Outcome, mpsc::Sender<Arc<ChangeBatch>>> {
-        let mut inner = self.0.lock();
-        inner.subscribers.retain(|s| !s.is_closed());
-        // Only this function sends, under the lock: room seen here is still there below.
-        if let Some(full) = inner.subscribers.iter().find(|s| s.capacity() == 0) {
-            return Err(full.clone());
-        }
-        let (outcome, batch) = inner.state.apply(txn);
-        if let Some(batch) = batch {
-            for subscriber in &inner.subscribers {
-                let _ = subscriber.try_send(Arc::clone(&batch));
-            }
-        }
-        Ok(outcome)
-    }
 }
 
 impl Backend for Memory {
@@ -61,7 +32,8 @@ impl Backend for Memory {
         Box::pin(async move {
             txn.validate()?;
             loop {
-                match self.try_commit(&txn) {
+                let applied = self.0.lock().try_apply(&txn);
+                match applied {
                     Ok(outcome) => return Ok(outcome),
                     // The permit is dropped at once: it only says that there is room to try again.
                     Err(full) => drop(full.reserve().await),
@@ -75,12 +47,7 @@ impl Backend for Memory {
     }
 
     fn subscribe(&self) -> BoxFuture<'_, Result<Subscription, StoreError>> {
-        Box::pin(async {
-            let (sender, changes) = mpsc::channel(CHANGES_MAX);
-            let mut inner = self.0.lock();
-            inner.subscribers.push(sender);
-            Ok(Subscription { revision: inner.state.revision(), state: inner.state.state(), changes })
-        })
+        Box::pin(async { Ok(self.0.lock().subscribe()) })
     }
 
     /// Nothing to do: history is the View's.
