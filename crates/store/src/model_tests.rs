@@ -67,7 +67,12 @@ impl Model {
 
     /// What a watcher of `topic` must be told from `from` to `until`: revision, key, old, new; in order of the keys
     /// within a revision.
-    fn events(&self, topic: &str, from: Revision, until: Revision) -> Vec<(Revision, String, Option<String>, Option<String>)> {
+    fn events(
+        &self,
+        topic: &str,
+        from: Revision,
+        until: Revision,
+    ) -> Vec<(Revision, String, Option<String>, Option<String>)> {
         let mut events = Vec::new();
         for revision in from..=until {
             let (old, new) = (self.at(revision - 1), self.at(revision));
@@ -75,7 +80,11 @@ impl Model {
             keys.sort();
             keys.dedup();
             for key in keys {
-                let covered = if topic.ends_with('/') || topic.is_empty() { key.starts_with(topic) } else { key == topic };
+                let covered = if topic.ends_with('/') || topic.is_empty() {
+                    key.starts_with(topic)
+                } else {
+                    key == topic
+                };
                 let value = |state: &State| state.get(key).map(|(value, _, _)| value.clone());
                 let modified = |state: &State| state.get(key).map(|(_, modified, _)| *modified);
                 if covered && modified(old) != modified(new) {
@@ -112,7 +121,12 @@ impl Watch {
         self.read(usize::MAX / 2);
         assert_eq!(self.watcher.progress(), model.revision());
         self.seen.sort();
-        assert_eq!(self.seen, model.events(&self.topic, self.from, model.revision()), "watch of {:?}", self.topic);
+        assert_eq!(
+            self.seen,
+            model.events(&self.topic, self.from, model.revision()),
+            "watch of {:?}",
+            self.topic
+        );
     }
 }
 
@@ -182,8 +196,12 @@ impl Run {
 
         let prefix = self.pick(&TOPICS);
         let limit = usize::try_from(self.below(6)).unwrap();
-        let mut expected =
-            self.model.at(revision).iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone()));
+        let mut expected = self
+            .model
+            .at(revision)
+            .iter()
+            .filter(|(k, _)| k.starts_with(prefix))
+            .map(|(k, v)| (k.clone(), v.clone()));
         let mut after = None;
         loop {
             let page = self.view.range(prefix, after.as_deref(), limit, Some(revision)).unwrap();
@@ -201,8 +219,12 @@ impl Run {
         let live = self.model.at(self.model.revision()).keys().filter(|k| k.starts_with(prefix)).count();
         if prefix.ends_with('/') || prefix.is_empty() {
             assert_eq!(self.view.count(prefix), live);
-            let last = self.model.events(prefix, compacted + 1, self.model.revision()).last().map_or(0, |e| e.0);
-            assert!(self.view.last_change(prefix) >= last && self.view.last_change(prefix) <= self.model.revision());
+            let last =
+                self.model.events(prefix, compacted + 1, self.model.revision()).last().map_or(0, |e| e.0);
+            assert!(
+                self.view.last_change(prefix) >= last
+                    && self.view.last_change(prefix) <= self.model.revision()
+            );
         }
     }
 

@@ -1,9 +1,9 @@
 //! A disk in memory that can crash: of what was not synced, the seed decides how much survives.
 //!
 //! File data and directory entries are durable apart, as on a real file system: `sync_data` keeps the bytes of a file,
-//! `sync_dir` keeps the names (creations, renames, removals) in a directory. Names survive a crash in the order in which
-//! they were made, as with a journal. It does not model bytes written out of order or bad sectors; tests flip bits for
-//! those.
+//! `sync_dir` keeps the names (creations, renames, removals) in a directory. Of the changes of names that were not synced
+//! any may survive, in no order but that of the changes of one name: journals do better, but promise nothing. It does
+//! not model bytes written out of order or bad sectors; tests flip bits for those.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -37,7 +37,7 @@ struct Files {
     contents: BTreeMap<u64, SimContent>,
     /// The names as the running system sees them.
     names: BTreeMap<PathBuf, u64>,
-    /// The names that a crash leaves, before the surviving part of `pending`.
+    /// The names that a crash leaves, before what survives of `pending`.
     durable: BTreeMap<PathBuf, u64>,
     pending: Vec<NameChange>,
     locks: BTreeSet<PathBuf>,
@@ -63,6 +63,14 @@ impl NameChange {
         match self {
             Self::Create(path, _) | Self::Remove(path) | Self::Rename(_, path) => path.parent() == Some(dir),
         }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let (first, second) = match self {
+            Self::Create(path, _) | Self::Remove(path) => (path, None),
+            Self::Rename(from, to) => (from, Some(to)),
+        };
+        std::iter::once(first).chain(second)
     }
 
     fn apply(self, names: &mut BTreeMap<PathBuf, u64>) {
@@ -103,15 +111,19 @@ impl SimDisk {
         }))
     }
 
-    /// Loses the host: of each file's unsynced tail, and of the unsynced changes of names, a random prefix survives.
+    /// Loses the host: of each file's unsynced tail a random prefix survives, of the unsynced changes of names any.
     /// Locks are released, and the disk works again.
     pub fn crash(&self) {
         let mut files = self.0.files.lock();
         let files = &mut *files;
         let pending = std::mem::take(&mut files.pending);
-        let kept = self.0.rng.below(pending.len() as u64 + 1);
-        for change in pending.into_iter().take(usize::try_from(kept).unwrap_or(0)) {
-            change.apply(&mut files.durable);
+        let mut lost: BTreeSet<PathBuf> = BTreeSet::new();
+        for change in pending {
+            if change.paths().any(|p| lost.contains(p)) || self.0.rng.below(2) == 0 {
+                lost.extend(change.paths().cloned());
+            } else {
+                change.apply(&mut files.durable);
+            }
         }
         files.names = files.durable.clone();
         let named: BTreeSet<u64> = files.names.values().copied().collect();

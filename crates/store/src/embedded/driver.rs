@@ -42,6 +42,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 type Written = (Log, io::Result<()>);
 
+type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
+
 pub(super) struct Driver {
     node: Node,
     shared: Arc<Shared>,
@@ -102,7 +104,7 @@ struct Proposed {
 struct Applying {
     index: u64,
     term: u64,
-    txns: VecDeque<(Txn, Option<oneshot::Sender<Result<Outcome, StoreError>>>)>,
+    txns: VecDeque<(Txn, Option<Reply>)>,
 }
 
 struct PendingRead {
@@ -384,7 +386,9 @@ impl Driver {
             Some((index, term)) => self.proposed.push_back(Proposed { index, term, proposals }),
             None => {
                 for proposal in proposals {
-                    let _ = proposal.reply.send(Err(StoreError::Overloaded("the group has no leader".to_owned())));
+                    let _ = proposal
+                        .reply
+                        .send(Err(StoreError::Overloaded("the group has no leader".to_owned())));
                 }
             }
         }
@@ -460,7 +464,8 @@ impl Driver {
     }
 
     fn answer_reads(&mut self) {
-        let answered = self.reads.iter().filter(|r| r.index.is_some_and(|i| i <= self.applied.0)).map(|r| r.number);
+        let answered =
+            self.reads.iter().filter(|r| r.index.is_some_and(|i| i <= self.applied.0)).map(|r| r.number);
         let Some(until) = answered.max() else { return };
         let revision = self.shared.feed.lock().state.revision();
         // A later question's answer is good for all before it.
@@ -503,7 +508,9 @@ impl Driver {
         self.log_bytes -= done.log_bytes;
         match result {
             Ok(()) => self.drop_until = Some(done.index),
-            Err(error) => tracing::warn!(component = "store", %error, "could not write a snapshot; the log keeps growing"),
+            Err(error) => {
+                tracing::warn!(component = "store", %error, "could not write a snapshot; the log keeps growing")
+            }
         }
     }
 }

@@ -53,7 +53,8 @@ pub(super) struct Header {
 impl Header {
     /// `None` for anything that is no header.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let word = |i: usize| bytes.get(i..i + 4).map(|b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+        let word =
+            |i: usize| bytes.get(i..i + 4).map(|b| u32::from_le_bytes(b.try_into().expect("four bytes")));
         if bytes.get(..4)? != MAGIC || word(12)? != crc32c::crc32c(&bytes[..12]) {
             return None;
         }

@@ -1,7 +1,7 @@
 //! The log on disk: segments of frames, appended to by one writer, each append one write and one fdatasync.
 //!
 //! A frame holds records: entries of the group and the vote ("hard state"). Each segment starts with the number that its
-//! name says and the vote, so older segments can go once a snapshot covers their entries. An entry with an index that is
+//! name says, the index of its first entry and the vote, so older segments can go once a snapshot covers their entries. An entry with an index that is
 //! there already replaces it and what follows, as raft wants. On opening, the torn end of the last segment is cut; any
 //! other disagreement is [`StoreError::Corrupt`], with the file and the offset.
 
@@ -163,11 +163,15 @@ impl Log {
             segment_bytes,
         };
         let mut recovery = Recovery { snapshot_index, out: Recovered::default() };
+        // Removals of old segments may survive a crash in any order, so those before a gap are such leftovers; each
+        // segment names its first entry, so a segment that is missed is noticed.
+        let gap = (1..numbers.len()).rev().find(|i| numbers[i - 1] + 1 != numbers[*i]).unwrap_or(0);
+        let (leftovers, numbers) = numbers.split_at(gap);
         for (i, number) in numbers.iter().enumerate() {
-            if numbers.get(i + 1).is_some_and(|next| *next != number + 1) {
-                return Err(StoreError::Corrupt(format!("the log segment after {} is missing", name(*number))));
-            }
             log.recover_segment(*number, i + 1 == numbers.len(), &mut recovery).await?;
+        }
+        for number in leftovers {
+            log.disk.remove(&dir.join(name(*number))).await.map_err(|e| unwritable(&e))?;
         }
         let recovered = recovery.out;
         log.hard_state = recovered.hard_state;
@@ -175,7 +179,12 @@ impl Log {
         Ok((log, recovered))
     }
 
-    async fn recover_segment(&mut self, number: u64, last: bool, to: &mut Recovery) -> Result<(), StoreError> {
+    async fn recover_segment(
+        &mut self,
+        number: u64,
+        last: bool,
+        to: &mut Recovery,
+    ) -> Result<(), StoreError> {
         let path = self.dir.join(name(number));
         let bytes = self.disk.read(&path).await.map_err(|e| unreadable(&path, &e))?;
         let corrupt = |offset: usize, why: &dyn std::fmt::Display| {
@@ -189,7 +198,9 @@ impl Log {
                 tracing::warn!(component = "store", file = %path.display(), offset, bytes = lost, "cut the torn end");
                 offset
             }
-            End::Torn { offset } => return Err(corrupt(offset, &"it ends early, and a later segment follows")),
+            End::Torn { offset } => {
+                return Err(corrupt(offset, &"it ends early, and a later segment follows"));
+            }
             End::Damaged { offset } => return Err(corrupt(offset, &"a checksum does not match")),
         };
         let first_index = to.next_index();
@@ -209,7 +220,9 @@ impl Log {
                 file.sync_data().await.map_err(|e| unwritable(&e))?;
             }
             if payloads.is_empty() {
-                begin_segment(file.as_mut(), number, to.out.hard_state).await.map_err(|e| unwritable(&e))?;
+                begin_segment(file.as_mut(), number, first_index, to.out.hard_state)
+                    .await
+                    .map_err(|e| unwritable(&e))?;
             }
             // The names that survived a crash may not have been durable before it.
             self.disk.sync_dir(&self.dir).await.map_err(|e| unwritable(&e))?;
@@ -224,7 +237,7 @@ impl Log {
         if self.file.as_ref().is_none_or(|f| f.len() >= self.segment_bytes) {
             let number = self.segments.back().map_or(1, |s| s.number + 1);
             let mut file = self.disk.open_append(&self.dir.join(name(number))).await?;
-            begin_segment(file.as_mut(), number, self.hard_state).await?;
+            begin_segment(file.as_mut(), number, self.next_index, self.hard_state).await?;
             self.disk.sync_dir(&self.dir).await?;
             self.segments.push_back(Segment { number, first_index: self.next_index });
             self.file = Some(file);
@@ -255,11 +268,17 @@ impl Log {
 }
 
 /// Writes what a segment starts with.
-async fn begin_segment(file: &mut dyn DiskFile, number: u64, hard_state: HardState) -> io::Result<()> {
+async fn begin_segment(
+    file: &mut dyn DiskFile,
+    number: u64,
+    first_index: u64,
+    hard_state: HardState,
+) -> io::Result<()> {
     let mut frame = frame::begin();
     frame.push(RECORD_SEGMENT);
     put_u64(&mut frame, VERSION);
     put_u64(&mut frame, number);
+    put_u64(&mut frame, first_index);
     put_hard_state(&mut frame, hard_state);
     frame::finish(&mut frame);
     file.append_sync(frame.into()).await
@@ -279,10 +298,13 @@ impl Recovery {
     /// Takes one frame; the first of a segment must name it. Returns the lowest index in it.
     fn frame(&mut self, payload: &[u8], segment: Option<u64>) -> Result<Option<u64>, DecodeError> {
         let mut r = Reader::new(payload);
-        if let Some(number) = segment
-            && (r.u8()?, r.u64()?, r.u64()?) != (RECORD_SEGMENT, VERSION, number)
-        {
-            return Err(DecodeError("it is not the segment that its name says, or of another version"));
+        if let Some(number) = segment {
+            if (r.u8()?, r.u64()?, r.u64()?) != (RECORD_SEGMENT, VERSION, number) {
+                return Err(DecodeError("it is not the segment that its name says, or of another version"));
+            }
+            if r.u64()? > self.next_index() {
+                return Err(DecodeError("entries are missing before it"));
+            }
         }
         let mut lowest = None;
         while !r.is_empty() {

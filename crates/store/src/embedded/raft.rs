@@ -86,7 +86,8 @@ impl std::fmt::Debug for Node {
 
 impl Node {
     pub(super) fn new(id: u64, restored: Restored, rng: Arc<dyn env::Rng>) -> Result<Self, StoreError> {
-        let broken = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("the group's state: {error}"));
+        let broken =
+            |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("the group's state: {error}"));
         let config = Config {
             id,
             election_tick: ELECTION_TICKS,
@@ -145,7 +146,8 @@ impl Node {
     /// Takes a message from another member.
     pub(super) fn step(&mut self, bytes: &[u8]) {
         let mut message = Message::default();
-        let taken = message.merge_from_bytes(bytes).map_err(Error::from).and_then(|()| self.raw.step(message));
+        let taken =
+            message.merge_from_bytes(bytes).map_err(Error::from).and_then(|()| self.raw.step(message));
         if let Err(error) = taken {
             tracing::debug!(component = "store", %error, "a message from a peer was not taken");
         }

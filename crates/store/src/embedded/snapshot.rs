@@ -185,7 +185,8 @@ impl Loader {
             }
             (FRAME_RECORDS, true) => {
                 while !r.is_empty() {
-                    let StateEntry { key, value, mod_revision, create_revision, expiry } = read_state_entry(&mut r)?;
+                    let StateEntry { key, value, mod_revision, create_revision, expiry } =
+                        read_state_entry(&mut r)?;
                     self.records.insert(key, Record { value, mod_revision, create_revision, expiry });
                 }
                 Ok(false)

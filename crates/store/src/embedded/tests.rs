@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use env::disk::SimDisk;
 use env::Disk as _;
+use env::disk::SimDisk;
 use futures::future::join_all;
 
 use super::*;
@@ -90,7 +90,9 @@ async fn work(store: &Embedded, rng: &dyn env::Rng, txns: &mut Vec<Txn>) -> usiz
         let acknowledged = outcomes.iter().filter(|o| matches!(o, Ok(Outcome::Committed { .. }))).count();
         sure += acknowledged;
         if acknowledged < 3 {
-            assert!(outcomes.iter().all(|o| matches!(o, Ok(Outcome::Unknown) | Err(StoreError::Unwritable(_)))));
+            assert!(
+                outcomes.iter().all(|o| matches!(o, Ok(Outcome::Unknown) | Err(StoreError::Unwritable(_))))
+            );
             break;
         }
     }
@@ -173,7 +175,8 @@ async fn ten(seed: u64) -> (Host, Vec<Txn>, PathBuf) {
         store.commit(txn.clone()).await.unwrap();
     }
     host.crash();
-    let log = dir().join(host.disk.list(&dir()).await.unwrap().into_iter().find(|n| n.starts_with("log-")).unwrap());
+    let log = dir()
+        .join(host.disk.list(&dir()).await.unwrap().into_iter().find(|n| n.starts_with("log-")).unwrap());
     (host, txns, log)
 }
 
@@ -349,4 +352,19 @@ async fn the_real_disk_keeps_what_was_acknowledged() {
         tasks.stop(std::time::Duration::from_secs(10)).await;
     }
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_segment_is_noticed() {
+    let mut host = Host::new(13);
+    let limits = Limits { segment_bytes: 600, ..Limits::default() };
+    let store = host.open(limits).await.unwrap();
+    work(&store, &env::rng::SeededRng::new(13), &mut Vec::new()).await;
+    host.crash();
+    let names = host.disk.list(&dir()).await.unwrap();
+    let logs: Vec<_> = names.iter().filter(|n| n.starts_with("log-")).collect();
+    assert!(logs.len() > 3, "{names:?}");
+    host.disk.remove(&dir().join(logs[logs.len() / 2])).await.unwrap();
+    let opened = host.open(limits).await;
+    assert!(matches!(&opened, Err(StoreError::Corrupt(text)) if text.contains("missing")), "{opened:?}");
 }

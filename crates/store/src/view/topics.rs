@@ -70,7 +70,7 @@ impl Topics {
         self.0.values().map(|topic| Arc::clone(&topic.notify)).collect()
     }
 
-    fn on_path<'a>(key: &'a str) -> impl Iterator<Item = &'a str> {
+    fn on_path(key: &str) -> impl Iterator<Item = &str> {
         ["", "/"].into_iter().chain(parents(key)).chain(std::iter::once(key))
     }
 
