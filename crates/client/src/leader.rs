@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Client, Patch};
+use crate::api::Client;
 use crate::error::Error;
-use crate::object::Meta;
 use crate::resources::LEASES;
 use crate::time;
 
@@ -87,11 +86,18 @@ pub enum Ended {
     Lost,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+/// A lease with what is read of it, and whole: it is written back by PUT, the verb that upstream's roles grant.
+#[derive(Clone, Debug)]
 struct Lease {
-    metadata: Meta,
     spec: LeaseSpec,
+    whole: serde_json::Value,
+}
+
+impl Lease {
+    fn read(whole: serde_json::Value) -> Result<Self, Error> {
+        let spec = LeaseSpec::deserialize(&whole["spec"]).map_err(|e| Error::Decode(e.to_string()))?;
+        Ok(Self { spec, whole })
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -196,15 +202,15 @@ impl Election {
                 "apiVersion": LEASES.api_version(), "kind": LEASES.kind,
                 "metadata": {"name": self.config.name, "namespace": self.config.namespace}, "spec": spec,
             });
-            let made: Lease = self.client.create(&LEASES, &self.config.namespace, &body).await?;
-            self.observed = Some((made, now));
+            let made = self.client.create(&LEASES, &self.config.namespace, &body).await?;
+            self.observed = Some((Lease::read(made)?, now));
             return Ok(true);
         };
         let unchanged = self.observed.as_ref().is_some_and(|(seen, _)| seen.spec == lease.spec);
         if unchanged {
             // The time of the first sight is what counts; the version may be newer all the same.
             if let Some((seen, _)) = &mut self.observed {
-                seen.metadata = lease.metadata.clone();
+                seen.whole = lease.whole.clone();
             }
         } else {
             self.observed = Some((lease.clone(), Instant::now()));
@@ -215,14 +221,14 @@ impl Election {
         if !ours && !holder.is_empty() && Instant::now() < since + self.config.lease_duration {
             return Ok(false);
         }
-        let written = self.write(&lease, self.spec(Some(&lease.spec))).await?;
+        let written = self.write(&lease, &self.spec(Some(&lease.spec))).await?;
         self.observed = Some((written, now));
         Ok(true)
     }
 
     async fn read(&self) -> Result<Option<Lease>, Error> {
         match self.client.get(&LEASES, &self.config.namespace, &self.config.name).await {
-            Ok(lease) => Ok(Some(lease)),
+            Ok(lease) => Lease::read(lease).map(Some),
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),
         }
@@ -246,13 +252,17 @@ impl Election {
         }
     }
 
-    /// A patch guarded by uid and version: of two candidates one wins.
-    async fn write(&self, old: &Lease, spec: LeaseSpec) -> Result<Lease, Error> {
-        let patch = Patch::Merge(serde_json::json!({
-            "metadata": {"uid": old.metadata.uid, "resourceVersion": old.metadata.resource_version},
-            "spec": spec,
-        }));
-        self.client.patch(&LEASES, &self.config.namespace, &self.config.name, "", &patch).await
+    /// Guarded by the version that was read: of two candidates one wins.
+    async fn write(&self, old: &Lease, spec: &LeaseSpec) -> Result<Lease, Error> {
+        let mut whole = old.whole.clone();
+        let fields = serde_json::to_value(spec).map_err(|e| Error::Request(e.to_string()))?;
+        if let Some(fields) = fields.as_object() {
+            for (name, value) in fields {
+                whole["spec"][name] = value.clone();
+            }
+        }
+        let (namespace, name) = (&self.config.namespace, &self.config.name);
+        Lease::read(self.client.replace(&LEASES, namespace, name, "", &whole).await?)
     }
 
     /// As client-go's: an empty holder with a duration of one second.
@@ -266,7 +276,7 @@ impl Election {
             renew_time: Some(now),
             lease_transitions: lease.spec.lease_transitions,
         };
-        if let Err(error) = self.write(lease, spec).await {
+        if let Err(error) = self.write(lease, &spec).await {
             tracing::debug!(name = %self.config.name, error = %error, "could not give the lease back");
         }
     }

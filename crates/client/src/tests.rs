@@ -233,7 +233,7 @@ async fn takes_the_lease_of_a_silent_leader() {
     assert_eq!(ended, Ended::Stopped);
     let (after, held) = led.unwrap();
     assert!(held && after >= Duration::from_secs(15) && after < Duration::from_secs(20), "{after:?}");
-    let patches: Vec<String> = server.asked().into_iter().filter(|a| a.starts_with("PATCH")).collect();
+    let patches: Vec<String> = server.asked().into_iter().filter(|a| a.starts_with("PUT")).collect();
     assert_eq!(patches.len(), 2, "taken and given back: {patches:?}");
     assert!(patches[0].contains(r#""leaseTransitions":4"#) && patches[0].contains(r#""resourceVersion":"1""#));
     assert!(patches[1].contains(r#""holderIdentity":"""#));

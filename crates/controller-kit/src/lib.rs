@@ -10,6 +10,7 @@ pub mod queue;
 pub mod refs;
 pub mod runner;
 pub mod selector;
+pub mod write;
 
 pub use own_writes::OwnWrites;
 pub use queue::Queue;

@@ -1,0 +1,24 @@
+//! The list of all controllers.
+
+use crate::context::Context;
+
+/// A controller: upstream's name of it, the ServiceAccount that it acts as, and how it starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Controller {
+    /// As in `--controllers`.
+    pub name: &'static str,
+    /// In kube-system.
+    pub service_account: &'static str,
+    /// Adds handlers and starts workers; the informers start after all controllers have.
+    pub start: fn(&Context),
+}
+
+/// All of them, in the order in which they start.
+pub fn all() -> Vec<Controller> {
+    let of = |name, service_account, start| Controller { name, service_account, start };
+    vec![
+        of("deployment-controller", "deployment-controller", crate::deployment::start),
+        of("replicaset-controller", "replicaset-controller", crate::replicaset::start),
+        of("replicationcontroller-controller", "replication-controller", crate::replicaset::start_replication),
+    ]
+}
