@@ -29,7 +29,8 @@ fn main() {
     groups.sort_by_key(|g| g.order);
     let features =
         parse::parse_features(&fs::read_to_string(tables.join("features")).expect("the table of features"));
-    let blob = Packer::default().pack(&groups, &features);
+    let columns = parse::parse_columns(&fs::read_to_string(tables.join("columns")).expect("the table of columns"));
+    let blob = Packer::default().pack(&groups, &features, &columns);
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("tables.bin"), blob).expect("a writable OUT_DIR");
 }
@@ -42,8 +43,8 @@ struct Packer {
 }
 
 impl Packer {
-    /// Layout: eight `u32` little-endian offsets and counts, then the sections that they name.
-    fn pack(mut self, groups: &[Group], features: &[parse::Feature]) -> Vec<u8> {
+    /// Layout: seven little-endian `u32` counts and offsets, then strings, the index of types and the body.
+    fn pack(mut self, groups: &[Group], features: &[parse::Feature], columns: &[parse::Columns]) -> Vec<u8> {
         let mut index: Vec<(String, u32)> = Vec::new();
         for group in groups {
             for ty in &group.types {
@@ -68,11 +69,23 @@ impl Packer {
                 self.body.push(u8::from(change.default) | u8::from(change.locked) << 1);
             }
         }
+        let columns_at = self.at();
+        self.number(columns.len());
+        for table in columns {
+            self.string(&table.group);
+            self.string(&table.plural);
+            self.number(table.columns.len());
+            for column in &table.columns {
+                for text in column {
+                    self.string(text);
+                }
+            }
+        }
         let index: Vec<(u32, u32)> = index.iter().map(|(name, at)| (self.id(name), *at)).collect();
-        self.finish(&index, groups_at, features_at)
+        self.finish(&index, [groups_at, features_at, columns_at])
     }
 
-    fn finish(self, index: &[(u32, u32)], groups_at: u32, features_at: u32) -> Vec<u8> {
+    fn finish(self, index: &[(u32, u32)], sections: [u32; 3]) -> Vec<u8> {
         let mut text = Vec::new();
         let mut ends = Vec::new();
         for string in &self.strings {
@@ -84,8 +97,9 @@ impl Packer {
         for number in [ends.len(), text.len(), index.len(), self.body.len()] {
             out.extend_from_slice(&count(number));
         }
-        out.extend_from_slice(&groups_at.to_le_bytes());
-        out.extend_from_slice(&features_at.to_le_bytes());
+        for section in sections {
+            out.extend_from_slice(&section.to_le_bytes());
+        }
         for end in ends {
             out.extend_from_slice(&end.to_le_bytes());
         }

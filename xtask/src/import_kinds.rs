@@ -12,6 +12,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+mod columns;
 mod features;
 mod resources;
 mod sources;
@@ -46,6 +47,7 @@ pub(crate) fn run(shared: &Path, out: &Path) -> anyhow::Result<()> {
         files.insert(file_name(group, version), text);
     }
     files.insert("features".into(), features::render(&sources.features));
+    files.insert("columns".into(), columns::render(&sources));
     for (name, text) in files {
         let path = out.join(&name);
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

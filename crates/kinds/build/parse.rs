@@ -249,3 +249,29 @@ pub(crate) fn parse_features(text: &str) -> Vec<Feature> {
     }
     features
 }
+
+/// The print columns of a resource.
+pub(crate) struct Columns {
+    /// Empty for the legacy group.
+    pub(crate) group: String,
+    pub(crate) plural: String,
+    /// Name, type, format, priority and description (as a JSON string).
+    pub(crate) columns: Vec<[String; 5]>,
+}
+
+pub(crate) fn parse_columns(text: &str) -> Vec<Columns> {
+    let mut tables: Vec<Columns> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(column) = line.strip_prefix("  ") {
+            let mut words = column.splitn(5, '|').map(str::to_owned);
+            let column = std::array::from_fn(|_| words.next().unwrap_or_else(|| panic!("tables/columns: {line:?}")));
+            tables.last_mut().expect("columns follow their resource").columns.push(column);
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["columns", group, plural] = words[..] else { panic!("tables/columns: cannot read {line:?}") };
+        let group = if group == "core" { "" } else { group };
+        tables.push(Columns { group: group.into(), plural: plural.into(), columns: Vec::new() });
+    }
+    tables
+}

@@ -4,7 +4,7 @@
 /// What `build.rs` wrote.
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tables.bin"));
 
-const HEADER: usize = 24;
+const HEADER: usize = 28;
 
 /// The sections of the blob.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,7 @@ pub(crate) struct Blob {
     body: &'static [u8],
     groups_at: usize,
     features_at: usize,
+    columns_at: usize,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> usize {
@@ -39,6 +40,7 @@ impl Blob {
             body,
             groups_at: u32_at(PACKED, 16),
             features_at: u32_at(PACKED, 20),
+            columns_at: u32_at(PACKED, 24),
         }
     }
 
@@ -80,6 +82,10 @@ impl Blob {
 
     pub(crate) fn features(&self) -> Reader {
         self.reader(self.features_at)
+    }
+
+    pub(crate) fn columns(&self) -> Reader {
+        self.reader(self.columns_at)
     }
 
     fn reader(&self, at: usize) -> Reader {

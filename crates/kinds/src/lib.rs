@@ -6,6 +6,7 @@
 
 mod blob;
 pub mod decode;
+pub mod defaults;
 pub mod features;
 mod materialise;
 pub mod normalise;

@@ -90,6 +90,11 @@ fn kept(owner: &Type, field: &Field, item: Option<Value>) -> Option<Value> {
             _ => false,
         },
     };
+    // Storage is protobuf, which cannot tell an empty list or map from none: what comes back is none.
+    let hollow = empty && (item.is_array() || item.is_object());
+    if hollow && !field.omitempty {
+        return Some(Value::NULL);
+    }
     (!(empty && field.omitempty)).then_some(item)
 }
 

@@ -23,6 +23,34 @@ pub fn canonical_quantity(text: &str) -> Result<String, &'static str> {
     if text == "0" {
         return Ok("0".into());
     }
+    let (nanos, format) = read_quantity(text)?;
+    // A number beyond what fits stays as it is: no resource is counted in 10^29.
+    Ok(nanos.map_or_else(|| text.to_owned(), |nanos| write_quantity(nanos, format)))
+}
+
+/// A quantity in billionths; `None` for what is none or does not fit.
+pub fn quantity_nanos(text: &str) -> Option<i128> {
+    read_quantity(text.trim()).ok()?.0
+}
+
+/// The canonical text of an amount, as bytes are written (`Ki`, `Mi`) or as numbers are.
+pub fn quantity_of_nanos(nanos: i128, binary: bool) -> String {
+    write_quantity(nanos, if binary { Format::Binary } else { Format::Decimal })
+}
+
+/// The quantity rounded up to thousandths, when that changes it.
+pub(crate) fn round_to_milli(text: &str) -> Option<String> {
+    const MILLI: i128 = 1_000_000;
+    let (nanos, format) = read_quantity(text.trim()).ok()?;
+    let nanos = nanos?;
+    if nanos % MILLI == 0 {
+        return None;
+    }
+    let rounded = (nanos.abs() + MILLI - 1) / MILLI * MILLI * nanos.signum();
+    Some(write_quantity(rounded, format))
+}
+
+fn read_quantity(text: &str) -> Result<(Option<i128>, Format), &'static str> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let whole = &unsigned[..digits(unsigned)];
     let mut rest = &unsigned[whole.len()..];
@@ -36,9 +64,8 @@ pub fn canonical_quantity(text: &str) -> Result<String, &'static str> {
     }
     let (format, base, exponent) = suffix(rest).ok_or(QUANTITY_SUFFIX)?;
     let nanos = nanos(whole, fraction, base, exponent);
-    // A number beyond what fits stays as it is: no resource is counted in 10^29.
-    let Some(nanos) = nanos else { return Ok(text.to_owned()) };
-    Ok(write_quantity(if text.starts_with('-') { -nanos } else { nanos }, format))
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    Ok((nanos.map(|nanos| sign * nanos), format))
 }
 
 fn digits(text: &str) -> usize {

@@ -51,6 +51,8 @@ pub(super) struct Sources {
     pub(super) resource_lists: IndexMap<String, Value>,
     /// APIResourceList by group version of a server with its default settings.
     pub(super) default_lists: IndexMap<String, Value>,
+    /// Lists as `Table`, one recorded answer each.
+    pub(super) tables: Vec<Value>,
 }
 
 impl Sources {
@@ -77,6 +79,7 @@ impl Sources {
             groups: read_json(&facts.join("discovery/apis.json"))?,
             resource_lists: read_resource_lists(&facts.join("discovery"))?,
             default_lists: read_default_lists(&shared.join("golden/discovery-default.json"))?,
+            tables: read_lines(&shared.join("golden/tables.jsonl"))?,
         })
     }
 }
@@ -84,6 +87,13 @@ impl Sources {
 fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("parsing {}", path.display()))
+}
+
+fn read_lines(path: &Path) -> anyhow::Result<Vec<Value>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let parse =
+        |line: &str| serde_json::from_str(line).with_context(|| format!("parsing {}", path.display()));
+    text.lines().map(parse).collect()
 }
 
 fn read_dir_sorted(dir: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
