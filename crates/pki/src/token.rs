@@ -87,8 +87,14 @@ pub enum TokenError {
     Expired,
     #[error("service account token is not valid yet")]
     NotYetValid,
-    #[error("token audiences {found:?} is invalid for the target audiences {wanted:?}")]
+    #[error("token audiences {} is invalid for the target audiences {}", go_list(.found), go_list(.wanted))]
     Audience { found: Vec<String>, wanted: Vec<String> },
+}
+
+/// A list of strings as Go's `%q` prints it.
+fn go_list(list: &[String]) -> String {
+    let quoted: Vec<String> = list.iter().map(|s| format!("{s:?}")).collect();
+    format!("[{}]", quoted.join(" "))
 }
 
 /// A key that signs tokens.
