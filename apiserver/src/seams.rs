@@ -177,6 +177,14 @@ pub trait Allocator: Send + Sync + fmt::Debug {
     fn release(&self, object: &Value) -> (Vec<store::Guard>, Vec<store::Op>);
 }
 
+/// What changed in a resource; see [`Objects::changes_since`].
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub revision: store::Revision,
+    /// Namespace, name and the object, `None` when it is gone.
+    pub objects: Vec<(String, String, Option<Arc<Value>>)>,
+}
+
 /// The server's own access to objects: reads come from the View (never stale by more than the newest applied
 /// revision), writes go through the generic registry (defaults, validation, one transaction) without authentication,
 /// authorization and admission. For admission plugins, authorizers, built-in behaviour and bootstrap.
@@ -189,6 +197,11 @@ pub trait Objects: Send + Sync + fmt::Debug {
     /// The revision of the newest change to any object of the resource: a cache derived from `list` is fresh while
     /// this has not moved. O(1).
     fn last_change(&self, group: &str, resource: &str) -> store::Revision;
+    /// What changed after `since`, newest state of each object once, and the revision that this brings a cache to.
+    /// `None` when that is not known any more (or not kept): start again from `list`.
+    fn changes_since(&self, _group: &str, _resource: &str, _since: store::Revision) -> Option<Changes> {
+        None
+    }
     /// Creates as the server itself; `AlreadyExists` when it is there.
     fn create<'a>(
         &'a self,
