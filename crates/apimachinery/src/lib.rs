@@ -5,10 +5,13 @@ pub mod go;
 pub mod intstr;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod value;
 
