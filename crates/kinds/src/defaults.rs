@@ -24,6 +24,8 @@ mod pod;
 mod rbac;
 mod storage;
 
+pub(crate) use autoscaling::cpu_metric;
+
 /// What the defaults depend on besides the object.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {

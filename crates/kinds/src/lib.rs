@@ -5,6 +5,8 @@
 //! strategies say it.
 
 mod blob;
+pub mod columns;
+pub mod convert;
 pub mod decode;
 pub mod defaults;
 pub mod features;
