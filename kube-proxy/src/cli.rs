@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use component::LogArgs;
+use component::flags::{host_name, parse_duration};
 use component::run::ConfigError;
 use net::Cidr;
 use serde::Deserialize;
@@ -100,37 +101,6 @@ struct FileMode {
     sync_period: Option<String>,
 }
 
-/// Go's duration text: numbers with units.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("time: invalid duration {text:?}");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| error())?;
-        let units = &rest[digits..];
-        let end = units.find(|c: char| c.is_ascii_digit()).unwrap_or(units.len());
-        let seconds = match &units[..end] {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(error()),
-        };
-        total += number * seconds;
-        rest = &units[end..];
-    }
-    if text.is_empty() {
-        return Err(error());
-    }
-    Duration::try_from_secs_f64(total).map_err(|_| error())
-}
-
 /// `host:port`, a bare address with upstream's port, or empty for "not at all".
 fn parse_address(text: &str, port: u16) -> Result<Option<SocketAddr>, ConfigError> {
     if text.is_empty() {
@@ -218,12 +188,6 @@ fn pick(flag: &Option<String>, file: String) -> Option<String> {
     flag.clone().or(Some(file))
 }
 
-fn host_name() -> Result<String, ConfigError> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_err(|e| ConfigError(format!("the host's name is not known: {e}; use --hostname-override")))?;
-    Ok(text.trim().to_lowercase())
-}
-
 /// Runs kube-proxy with a command line whose first word is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = Args::parse_from(args);
@@ -293,13 +257,5 @@ mod tests {
         assert!(options(&["--iptables-masquerade-bit=32"]).is_err());
         assert!(options(&["--cluster-cidr=10.0.0.0"]).is_err());
         assert!(Args::try_parse_from(["kube-proxy", "--no-such-flag"]).is_err());
-    }
-
-    #[test]
-    fn durations_are_gos() {
-        assert_eq!(parse_duration("1m30s").unwrap(), Duration::from_secs(90));
-        assert_eq!(parse_duration("0").unwrap(), Duration::ZERO);
-        assert!(parse_duration("1").is_err());
-        assert!(parse_duration("").is_err());
     }
 }

@@ -2,6 +2,7 @@
 //! endpoints, signals and exit codes.
 
 pub mod config;
+pub mod flags;
 pub mod logging;
 pub mod metrics;
 pub mod run;

@@ -66,6 +66,12 @@ impl State {
     pub fn server_pid(&self) -> PathBuf {
         self.run.join("gantry.pid")
     }
+    /// The cgroup below which every container of this cluster lives, in each hierarchy: named as our run directory, so
+    /// that two clusters on one host do not meet.
+    pub fn cgroup_root(&self) -> String {
+        let name = self.run.file_name().map_or_else(|| "gantry".into(), |n| n.to_string_lossy().into_owned());
+        format!("/{name}")
+    }
     /// How the running cluster was started: what `status` and a second `up` read.
     pub fn cluster_file(&self) -> PathBuf {
         self.run.join("cluster.json")

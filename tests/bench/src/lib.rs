@@ -2,4 +2,8 @@
 //!
 //! They are called through `cargo xtask bench` and `cargo xtask golden`.
 
+pub mod cluster;
 pub mod golden;
+pub mod h2;
+pub mod process;
+pub mod server;
