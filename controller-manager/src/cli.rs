@@ -126,9 +126,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = args.config()?;
     let path = args.kubeconfig.as_ref().ok_or_else(|| ConfigError("no --kubeconfig is given".into()))?;
-    let client = Client::from_kubeconfig(&read_file("--kubeconfig", path)?)
-        .await?
-        .with_user_agent("kube-controller-manager");
+    let kubeconfig = read_file("--kubeconfig", path)?;
+    let client = Client::from_kubeconfig(&kubeconfig).await?.with_user_agent("kube-controller-manager");
     let tls = serving_tls(args)?;
     if args.secure_port != 0 {
         let listener = tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
@@ -136,10 +135,14 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         component::serving::serve(&tasks, listener, Serving { handler: handler(metrics), tls: Some(tls) });
     }
     let env = env::Env::real();
-    // Each controller acts as its ServiceAccount by impersonation, which this user's role allows for kube-system.
-    let base = client.clone();
-    let factory: crate::ClientFactory =
-        Arc::new(move |account: &str| base.impersonating(&format!("system:serviceaccount:kube-system:{account}")));
+    // Each controller acts as its ServiceAccount, with tokens that this user asks for.
+    let mut clients = std::collections::BTreeMap::new();
+    for controller in controllers::all() {
+        let account = controller.service_account;
+        let made = Client::as_service_account(&kubeconfig, &client, "kube-system", account, env.clock.clone()).await?;
+        clients.insert(account, made);
+    }
+    let factory: crate::ClientFactory = Arc::new(move |account: &str| clients[account].clone());
     let group = tasks.child("controllers");
     tasks.clone().spawn("kube-controller-manager", async move {
         let ended = crate::run(config, client, factory, env, group).await;

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::token::TokenSource;
 use crate::error::Error;
 use crate::leader::Fence;
 use crate::object::{List, ResourceType};
@@ -34,6 +35,19 @@ struct Inner {
     kube: kube::Client,
     user_agent: http::HeaderValue,
     fence: Option<Fence>,
+    tokens: Option<Arc<TokenSource>>,
+}
+
+impl Inner {
+    /// The same parts, for a client that differs in one.
+    fn parts(&self) -> Self {
+        Self {
+            kube: self.kube.clone(),
+            user_agent: self.user_agent.clone(),
+            fence: self.fence.clone(),
+            tokens: self.tokens.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -145,12 +159,7 @@ impl Client {
 
     /// From a kubeconfig file's text.
     pub async fn from_kubeconfig(text: &str) -> Result<Self, Error> {
-        let bad = |e: &dyn fmt::Display| Error::Request(format!("kubeconfig: {e}"));
-        let kubeconfig = kube::config::Kubeconfig::from_yaml(text).map_err(|e| bad(&e))?;
-        let options = kube::config::KubeConfigOptions::default();
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| bad(&e))?;
-        Self::from_config(config)
+        Self::from_config(parse_kubeconfig(text).await?)
     }
 
     /// From a configuration of `kube`'s: in-cluster, or with certificates in memory.
@@ -163,7 +172,7 @@ impl Client {
 
     fn over(kube: kube::Client) -> Self {
         let user_agent = http::HeaderValue::from_static("gantry");
-        Self(Arc::new(Inner { kube, user_agent, fence: None }))
+        Self(Arc::new(Inner { kube, user_agent, fence: None, tokens: None }))
     }
 
     /// The same connection under another `User-Agent`: `COMPONENT/VERSION (linux/amd64) ...`; its part before the
@@ -172,17 +181,29 @@ impl Client {
     pub fn with_user_agent(&self, user_agent: &str) -> Self {
         let user_agent = http::HeaderValue::from_str(user_agent)
             .unwrap_or_else(|_| http::HeaderValue::from_static("gantry"));
-        Self(Arc::new(Inner { kube: self.0.kube.clone(), user_agent, fence: self.0.fence.clone() }))
+        Self(Arc::new(Inner { user_agent, ..self.0.parts() }))
     }
 
     /// The same connection, which refuses to send once `fence` is no longer held.
     #[must_use]
     pub fn with_fence(&self, fence: Fence) -> Self {
-        Self(Arc::new(Inner {
-            kube: self.0.kube.clone(),
-            user_agent: self.0.user_agent.clone(),
-            fence: Some(fence),
-        }))
+        Self(Arc::new(Inner { fence: Some(fence), ..self.0.parts() }))
+    }
+
+    /// A client for the server of `kubeconfig` (its text) that acts as a ServiceAccount, with tokens that `issuer`
+    /// asks for. The kubeconfig's own credential is not shown.
+    pub async fn as_service_account(
+        kubeconfig: &str,
+        issuer: &Client,
+        namespace: &str,
+        account: &str,
+        clock: Arc<dyn env::Clock>,
+    ) -> Result<Self, Error> {
+        let mut config = parse_kubeconfig(kubeconfig).await?;
+        config.auth_info = kube::config::AuthInfo::default();
+        let tokens = Arc::new(TokenSource::new(issuer.clone(), namespace, account, clock));
+        let made = Self::from_config(config)?;
+        Ok(Self(Arc::new(Inner { tokens: Some(tokens), ..made.0.parts() })))
     }
 
     /// The client below, for streams and upgrades.
@@ -335,6 +356,11 @@ impl Client {
         decode(self.send(http::Method::GET, path, None, accept).await?).await
     }
 
+    /// The metadata of one object, whatever its kind.
+    pub async fn get_metadata(&self, path: &str) -> Result<crate::object::PartialObject, Error> {
+        self.get_accept(path, crate::reflector::METADATA).await
+    }
+
     async fn write<T: DeserializeOwned>(
         &self,
         method: http::Method,
@@ -364,6 +390,9 @@ impl Client {
             .uri(target)
             .header(ACCEPT, accept)
             .header(USER_AGENT, self.0.user_agent.clone());
+        if let Some(tokens) = &self.0.tokens {
+            request = request.header(AUTHORIZATION, tokens.header().await?);
+        }
         let body = match body {
             Some((content_type, bytes)) => {
                 request = request.header(CONTENT_TYPE, content_type);
@@ -380,6 +409,13 @@ impl Client {
         let bytes = collect(response).await?;
         Err(Error::from_answer(code, &bytes))
     }
+}
+
+async fn parse_kubeconfig(text: &str) -> Result<kube::Config, Error> {
+    let bad = |e: &dyn fmt::Display| Error::Request(format!("kubeconfig: {e}"));
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(text).map_err(|e| bad(&e))?;
+    let options = kube::config::KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| bad(&e))
 }
 
 async fn collect(response: TransportResponse) -> Result<bytes::Bytes, Error> {

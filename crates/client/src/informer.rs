@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, ListParams};
 use crate::object::{ApiResource, Meta, PartialObject, Resource};
@@ -255,12 +256,13 @@ struct Entry {
     params: ListParams,
     metadata_only: bool,
     running: bool,
+    stop: CancellationToken,
     informer: Box<dyn AnyInformer>,
 }
 
 trait AnyInformer: Send + Sync {
     fn as_any(&self) -> &dyn Any;
-    fn start(&self, shared: &Shared, tasks: &component::Tasks);
+    fn start(&self, shared: &Shared, stop: CancellationToken);
     fn synced(&self) -> futures::future::BoxFuture<'static, ()>;
 }
 
@@ -268,9 +270,15 @@ impl<T: Resource> AnyInformer for Informer<T> {
     fn as_any(&self) -> &dyn Any {
         self
     }
-    fn start(&self, shared: &Shared, tasks: &component::Tasks) {
+    fn start(&self, shared: &Shared, stop: CancellationToken) {
         let run = reflector::run(Arc::clone(&self.0), shared.client.clone(), shared.env.clone());
-        tasks.spawn_until_stop(format!("informer {}", self.0.resource.plural), run);
+        shared.tasks.spawn_until_stop(format!("informer {}", self.0.resource.plural), async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = run => {}
+            }
+        });
     }
     fn synced(&self) -> futures::future::BoxFuture<'static, ()> {
         let informer = self.clone();
@@ -299,7 +307,21 @@ impl Informers {
     }
     /// The metadata alone of a resource's objects, whatever it is.
     pub fn metadata_of(&self, resource: impl Into<ApiResource>) -> Informer<PartialObject> {
+        self.metadata_as(resource)
+    }
+    /// As [`Informers::metadata_of`], into a type that keeps less of it.
+    pub fn metadata_as<T: Resource>(&self, resource: impl Into<ApiResource>) -> Informer<T> {
         self.entry(resource.into(), ListParams::default(), true)
+    }
+    /// Stops and forgets the metadata informers of a resource that is served no more.
+    pub fn forget_metadata(&self, resource: &ApiResource) {
+        self.0.entries.lock().retain(|entry| {
+            let gone = entry.metadata_only && entry.resource == *resource;
+            if gone {
+                entry.stop.cancel();
+            }
+            !gone
+        });
     }
     fn entry<T: Resource>(&self, resource: ApiResource, params: ListParams, metadata_only: bool) -> Informer<T> {
         let ty = TypeId::of::<T>();
@@ -313,14 +335,15 @@ impl Informers {
         }
         let informer = Informer(Arc::new(Core::new(resource.clone(), params.clone(), metadata_only)));
         let boxed = Box::new(informer.clone());
-        entries.push(Entry { ty, resource, params, metadata_only, running: false, informer: boxed });
+        let stop = CancellationToken::new();
+        entries.push(Entry { ty, resource, params, metadata_only, running: false, stop, informer: boxed });
         informer
     }
     /// Starts every informer that is not yet running.
     pub fn start(&self) {
         for entry in self.0.entries.lock().iter_mut().filter(|e| !e.running) {
             entry.running = true;
-            entry.informer.start(&self.0, &self.0.tasks);
+            entry.informer.start(&self.0, entry.stop.clone());
         }
     }
     /// Ends once all have synced.

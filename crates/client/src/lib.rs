@@ -13,6 +13,7 @@ mod reflector;
 pub mod resources;
 mod store;
 pub mod time;
+mod token;
 pub mod url;
 pub mod watch;
 #[cfg(test)]
