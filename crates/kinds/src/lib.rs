@@ -12,6 +12,7 @@ pub mod defaults;
 pub mod features;
 mod materialise;
 pub mod normalise;
+pub mod proto;
 pub mod registry;
 pub mod scalar;
 
