@@ -23,6 +23,7 @@ struct State {
     revision: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     last: BTreeMap<(String, String), u64>,
+    raw: BTreeMap<store::Key, (bytes::Bytes, u64)>,
     writes: u64,
     lists: u64,
 }
@@ -72,6 +73,44 @@ impl FakeObjects {
         state.objects.remove(&(group.into(), resource.into(), namespace.into(), name.into())).is_some()
     }
 
+    /// Applies a transaction on raw keys; keys of IPAddresses are their objects too. Whether the guards held.
+    pub(crate) fn apply(&self, guards: Vec<store::Guard>, ops: Vec<store::Op>) -> bool {
+        let holds = |guard: &store::Guard| {
+            let found = self.raw(&guard.key).map(|(_, revision)| revision);
+            match guard.cond {
+                store::Cond::Absent => found.is_none(),
+                store::Cond::Present => found.is_some(),
+                store::Cond::ModRevision(revision) => found == Some(revision),
+            }
+        };
+        if !guards.iter().all(holds) {
+            return false;
+        }
+        for op in ops {
+            let address = op.key().strip_prefix("/registry/ipaddresses/").map(String::from);
+            let revision = {
+                let mut state = self.state.lock();
+                state.revision += 1;
+                state.revision
+            };
+            match (op, address) {
+                (store::Op::Put { value, .. }, Some(_)) => {
+                    self.put("networking.k8s.io", "ipaddresses", Value::from_json(&value).unwrap());
+                }
+                (store::Op::Delete { .. }, Some(ip)) => {
+                    self.remove("networking.k8s.io", "ipaddresses", "", &ip);
+                }
+                (store::Op::Put { key, value, .. }, None) => {
+                    self.state.lock().raw.insert(key, (value, revision));
+                }
+                (store::Op::Delete { key }, None) => {
+                    self.state.lock().raw.remove(&key);
+                }
+            }
+        }
+        true
+    }
+
     pub(crate) fn writes(&self) -> u64 {
         self.state.lock().writes
     }
@@ -112,6 +151,23 @@ impl Objects for FakeObjects {
 
     fn last_change(&self, group: &str, resource: &str) -> store::Revision {
         self.state.lock().last.get(&(group.to_owned(), resource.to_owned())).copied().unwrap_or(0)
+    }
+
+    fn raw(&self, key: &str) -> Option<(bytes::Bytes, store::Revision)> {
+        if let Some(ip) = key.strip_prefix("/registry/ipaddresses/") {
+            let object = self.get("networking.k8s.io", "ipaddresses", "", ip)?;
+            let revision = meta(&object, "resourceVersion").parse().unwrap();
+            return Some((object.to_json().into(), revision));
+        }
+        self.state.lock().raw.get(key).cloned()
+    }
+
+    fn commit_raw(
+        &self,
+        guards: Vec<store::Guard>,
+        ops: Vec<store::Op>,
+    ) -> BoxFuture<'_, Result<bool, Status>> {
+        Box::pin(async move { Ok(self.apply(guards, ops)) })
     }
 
     fn create<'a>(

@@ -202,6 +202,18 @@ pub trait Objects: Send + Sync + fmt::Debug {
     fn changes_since(&self, _group: &str, _resource: &str, _since: store::Revision) -> Option<Changes> {
         None
     }
+    /// The value and revision of a key that belongs to no resource, such as the ranges of node ports.
+    fn raw(&self, _key: &str) -> Option<(bytes::Bytes, store::Revision)> {
+        None
+    }
+    /// One transaction on such keys; `false` when a guard did not hold.
+    fn commit_raw(
+        &self,
+        _guards: Vec<store::Guard>,
+        _ops: Vec<store::Op>,
+    ) -> BoxFuture<'_, Result<bool, Status>> {
+        Box::pin(async { Err(Status::plain_error("no access to raw keys")) })
+    }
     /// Creates as the server itself; `AlreadyExists` when it is there.
     fn create<'a>(
         &'a self,
@@ -210,7 +222,8 @@ pub trait Objects: Send + Sync + fmt::Debug {
         namespace: &'a str,
         object: Value,
     ) -> BoxFuture<'a, Result<Value, Status>>;
-    /// Replaces (guarded by `metadata.resourceVersion` when it is set); `subresource` may be empty or `status`.
+    /// Replaces (guarded by `metadata.resourceVersion` when it is set); `subresource` may be empty, `status`, or another
+    /// one's name (`binding`), by which spec and status are replaced at once and the strategy knows what is going on.
     fn update<'a>(
         &'a self,
         group: &'a str,
