@@ -1,0 +1,168 @@
+//! From an authorized request to its answer. This file decides which handler answers; the verbs are in the files below.
+
+pub(crate) mod access;
+pub mod body;
+pub(crate) mod connect;
+pub(crate) mod delete;
+pub(crate) mod listing;
+pub(crate) mod read;
+pub(crate) mod render;
+pub(crate) mod write;
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+use http::StatusCode;
+
+use crate::health::Endpoint;
+use crate::negotiate;
+use crate::registry::Resource;
+use crate::response::{self, Body, Response, method_not_allowed, no_such_resource};
+use crate::server::{ApiServer, Call};
+
+/// The router's text for paths that no API group owns.
+const PAGE_NOT_FOUND: &str = "404 page not found\n";
+
+/// Answers a request for a resource.
+pub(crate) async fn resource(server: &Arc<ApiServer>, mut call: Call, body: Body) -> Response {
+    let registry = server.registry();
+    if !registry.serves_group(&call.info.group) {
+        return response::text(StatusCode::NOT_FOUND, PAGE_NOT_FOUND);
+    }
+    let found = registry.find(&call.info.group, &call.info.version, &call.info.resource).cloned();
+    let outcome = match found {
+        None => Err(no_such_resource()),
+        Some(resource) => match check_route(&resource, &mut call) {
+            Err(status) => Err(status),
+            Ok(()) => dispatch(server, &resource, &mut call, body).await,
+        },
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(status) => render::refusal(server, &call, &status),
+    };
+    response::add_warnings(&mut response, &call.warnings);
+    response
+}
+
+/// Refuses paths and methods that the resource does not have.
+fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
+    let info = &mut call.info;
+    // A namespace is not in itself; its name is in the same place of the path as that of what is in it.
+    if (resource.group(), resource.plural()) == ("", "namespaces") {
+        info.namespace.clear();
+    }
+    if info.overlong || (!resource.info.namespaced && !info.namespace.is_empty()) {
+        return Err(no_such_resource());
+    }
+    let verbs = if info.subresource.is_empty() {
+        &resource.info.verbs
+    } else {
+        let found = resource.info.subresource(&info.subresource).ok_or_else(no_such_resource)?;
+        &found.verbs
+    };
+    let item = !info.name.is_empty() && !info.name_from_selector;
+    let needs_item = matches!(info.verb.as_str(), "get" | "update" | "patch" | "delete");
+    let needs_collection = matches!(info.verb.as_str(), "create" | "deletecollection" | "list");
+    let misplaced = (needs_item && !item)
+        || (needs_collection && item && info.subresource.is_empty())
+        || call.parts.method == http::Method::HEAD;
+    let across_namespaces = resource.info.namespaced && info.namespace.is_empty();
+    let across = across_namespaces && !matches!(info.verb.as_str(), "list" | "watch");
+    if across && item {
+        return Err(no_such_resource());
+    }
+    if misplaced || across || !verbs.iter().any(|v| *v == info.verb) {
+        return Err(method_not_allowed());
+    }
+    Ok(())
+}
+
+async fn dispatch(
+    server: &Arc<ApiServer>,
+    resource: &Arc<Resource>,
+    call: &mut Call,
+    body: Body,
+) -> Result<Response, Status> {
+    let id = (resource.group(), resource.plural(), call.info.subresource.as_str());
+    if let ("", "pods" | "services" | "nodes", "exec" | "attach" | "portforward" | "proxy" | "log") = id {
+        return connect::connect(server, call, body).await;
+    }
+    if call.info.verb == "create"
+        && let Some(special) = server.registry().special(id.0, id.1, id.2)
+    {
+        return write::special(server, resource, call, body, special).await;
+    }
+    if resource.info.stored.is_none() {
+        return Err(method_not_allowed());
+    }
+    match (call.info.verb.as_str(), id.2) {
+        ("get", "scale") => write::get_scale(server, resource, call).await,
+        ("get", _) => read::get(server, resource, call).await,
+        ("list", _) => read::list(server, resource, call).await,
+        ("watch", _) => crate::watch::watch(server, resource, call).await,
+        ("create", "") => write::create(server, resource, call, body).await,
+        ("update", _) => write::update(server, resource, call, body).await,
+        ("patch", _) => write::patch(server, resource, call, body).await,
+        ("delete", "") => delete::delete(server, resource, call, body).await,
+        ("deletecollection", "") => delete::delete_collection(server, resource, call, body).await,
+        _ => Err(method_not_allowed()),
+    }
+}
+
+/// Answers everything that is no resource: health, version, discovery, OpenAPI, metrics.
+pub(crate) fn non_resource(server: &Arc<ApiServer>, call: &Call) -> Response {
+    let path = call.info.path.trim_end_matches('/');
+    if let Some(document) = server.plugins().documents.get(path) {
+        return response::with_body(StatusCode::OK, document.content_type, (document.body)());
+    }
+    for (prefix, endpoint) in
+        [("/livez", Endpoint::Livez), ("/readyz", Endpoint::Readyz), ("/healthz", Endpoint::Healthz)]
+    {
+        if let Some(rest) = path.strip_prefix(prefix)
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return server.health().answer(endpoint, rest, &call.query);
+        }
+    }
+    let known = ["", "/version", "/metrics", "/api", "/apis"].contains(&path)
+        || path.starts_with("/api/")
+        || path.starts_with("/apis/")
+        || path.starts_with("/openapi/");
+    if !known {
+        return response::text(StatusCode::NOT_FOUND, PAGE_NOT_FOUND);
+    }
+    if call.method() != http::Method::GET {
+        return response::failure(&method_not_allowed());
+    }
+    match path {
+        "" => response::json(StatusCode::OK, root_paths(server)),
+        "/version" => response::json(StatusCode::OK, crate::discovery::version_json()),
+        "/metrics" => response::with_body(
+            StatusCode::OK,
+            component::metrics::CONTENT_TYPE,
+            server.metrics().registry.render(),
+        ),
+        _ if path.starts_with("/openapi/") => crate::openapi::answer(server, call, path),
+        _ => crate::discovery::answer(server, call, path),
+    }
+}
+
+fn root_paths(server: &Arc<ApiServer>) -> Vec<u8> {
+    let mut paths = vec!["/api".to_owned(), "/api/v1".into(), "/apis".into()];
+    for resource in server.registry().served().iter().filter(|r| !r.info.group.is_empty()) {
+        paths.push(format!("/apis/{}", resource.info.group));
+        paths.push(format!("/apis/{}", resource.info.api_version()));
+    }
+    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.sort();
+    paths.dedup();
+    serde_json::to_vec_pretty(&serde_json::json!({ "paths": paths })).expect("a list of strings")
+}
+
+/// The form of answer that the request asks for.
+pub(crate) fn output(call: &Call, scope: negotiate::Scope) -> Result<negotiate::Output, Status> {
+    let mut output = negotiate::output(call.accept(), scope)?;
+    output.pretty |= negotiate::wants_pretty(&call.query, call.user_agent());
+    Ok(output)
+}

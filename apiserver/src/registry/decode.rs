@@ -1,0 +1,183 @@
+//! From a request's body to an object of the expected kind: JSON, YAML or protobuf, with the words in which upstream
+//! refuses what is broken, of another kind, or has unknown and repeated fields.
+
+use apimachinery::schema::Type;
+use apimachinery::{ParseOptions, Parsed, Status, Value, go};
+use kinds::{Gvk, Registry as Kinds};
+
+use super::options::FieldValidation;
+use crate::negotiate::Encoding;
+use crate::response::bad_request;
+
+/// Where upstream's scheme was made, which its messages name.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+/// How much of a body a refusal shows.
+const PREVIEW_MAX: usize = 30;
+
+/// What a body is expected to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    pub kinds: &'a Kinds,
+    pub gvk: &'a Gvk,
+    pub ty: &'a Type,
+    /// Custom resources are not pruned by a Go type.
+    pub custom: bool,
+}
+
+/// Decodes a body. Texts for `Warning` headers are appended.
+pub fn decode(
+    expected: &Expected<'_>,
+    body: &[u8],
+    encoding: Encoding,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Value, Status> {
+    let unrecognized = |why: String| {
+        bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            expected.gvk.kind,
+            preview(body)
+        ))
+    };
+    let options = ParseOptions { merge_duplicates: !expected.custom, ..ParseOptions::default() };
+    let Parsed { mut value, duplicates } = match encoding {
+        Encoding::Json => Value::parse_json(body, &options)
+            .map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))?,
+        Encoding::Yaml => Value::parse_yaml(body, &options).map_err(|e| unrecognized(e.to_string()))?,
+        Encoding::Protobuf => return super::managed::decode_protobuf(expected, body, &unrecognized),
+    };
+    check_envelope(&value).map_err(unrecognized)?;
+    let found = type_of(&value, expected.gvk).map_err(unrecognized)?;
+    check_type(expected, &found)?;
+    let report = if expected.custom { kinds::decode::Report::default() } else { kinds::decode::check(expected.ty, &mut value) };
+    let cannot = |why: &str| {
+        bad_request(format!(
+            "{} in version {} cannot be handled as a {}: {why}",
+            found.kind,
+            go::quote(&found.version),
+            expected.gvk.kind
+        ))
+    };
+    if let Some(error) = report.error {
+        return Err(cannot(&error));
+    }
+    let oddities: Vec<String> = duplicates
+        .iter()
+        .map(|path| format!("duplicate field {}", go::quote(path)))
+        .chain(report.unknown.iter().map(|path| format!("unknown field {}", go::quote(path))))
+        .collect();
+    match validation {
+        FieldValidation::Strict if !oddities.is_empty() => {
+            return Err(cannot(&format!("strict decoding error: {}", oddities.join(", "))));
+        }
+        FieldValidation::Warn => warnings.extend(oddities),
+        _ => {}
+    }
+    super::object::set_type(&mut value, expected.gvk);
+    Ok(value)
+}
+
+/// What Go's `json.Unmarshal` of kind and apiVersion alone refuses.
+fn check_envelope(value: &Value) -> Result<(), String> {
+    const TARGET: &str =
+        "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    let refuse = |what: String| Err(format!("couldn't get version/kind; json parse error: json: {what}"));
+    if value.is_null() {
+        return Ok(());
+    }
+    if !value.is_object() {
+        return refuse(format!("cannot unmarshal {} into Go value of type {TARGET}", value.type_name()));
+    }
+    for field in ["kind", "apiVersion"] {
+        if let Some(found) = value.get(field).filter(|v| !v.is_null() && !v.is_string()) {
+            return refuse(format!(
+                "cannot unmarshal {} into Go struct field .{field} of type string",
+                found.type_name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The body's own type; what it leaves out is as expected.
+fn type_of(value: &Value, expected: &Gvk) -> Result<Gvk, String> {
+    let text = |field: &str| value.str_at(&[field]).filter(|t| !t.is_empty());
+    let kind = text("kind").unwrap_or(&expected.kind);
+    let Some(api_version) = text("apiVersion") else {
+        return Ok(Gvk { kind: kind.into(), ..expected.clone() });
+    };
+    if api_version.matches('/').count() > 1 {
+        return Err(format!("unexpected GroupVersion string: {api_version}"));
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Ok(Gvk::new(group, version, kind))
+}
+
+/// Why an object's own type is not the expected one, if it is not.
+pub(crate) fn wrong_type(expected: &Expected<'_>, object: &Value) -> Option<String> {
+    let found = match type_of(object, expected.gvk) {
+        Ok(found) => found,
+        Err(why) => return Some(why),
+    };
+    (found != *expected.gvk).then(|| mismatch(expected, &found))
+}
+
+fn mismatch(expected: &Expected<'_>, found: &Gvk) -> String {
+    let Expected { gvk: want, kinds, .. } = *expected;
+    if kinds.type_of(&found.group, &found.version, &found.kind).is_some() {
+        return format!(
+            "converting ({}.{}) to ({}.{}): unknown conversion",
+            found.version,
+            found.kind,
+            internal_package(&want.group),
+            want.kind
+        );
+    }
+    format!("no kind {:?} is registered for version {:?} in scheme {SCHEME:?}", found.kind, found.api_version())
+}
+
+fn check_type(expected: &Expected<'_>, found: &Gvk) -> Result<(), Status> {
+    let Expected { gvk: want, kinds, .. } = *expected;
+    if found == want {
+        return Ok(());
+    }
+    if found.group == want.group && found.kind == want.kind {
+        let any_version = kinds.resources().iter().any(|r| r.group == found.group && r.kind == found.kind);
+        if any_version && !expected.custom {
+            return Err(bad_request(format!(
+                "the API version in the data ({}) does not match the expected API version ({})",
+                found.api_version(),
+                want.api_version()
+            )));
+        }
+    }
+    let why = mismatch(expected, found);
+    Err(bad_request(format!(
+        "{} in version {} cannot be handled as a {}: {why}",
+        found.kind,
+        go::quote(&found.version),
+        want.kind
+    )))
+}
+
+/// The Go package of a group's internal types.
+fn internal_package(group: &str) -> &str {
+    match group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    }
+}
+
+/// What a refusal shows of a body: text when it looks like JSON, hexadecimal otherwise.
+fn preview(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "<empty>".into();
+    }
+    let head = &body[..body.len().min(PREVIEW_MAX)];
+    let more = if body.len() > PREVIEW_MAX { " ..." } else { "" };
+    if body[0] == b'{' {
+        return format!("{}{more}", String::from_utf8_lossy(head));
+    }
+    let hex: String = head.iter().map(|b| format!("{b:02x}")).collect();
+    format!("{hex}{more}")
+}

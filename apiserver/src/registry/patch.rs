@@ -1,0 +1,149 @@
+//! The four patches: from a body and the stored object to a new object, with upstream's words for results that are no
+//! object of the kind any more.
+
+use apimachinery::patch::{json::JsonPatch, merge, strategic};
+use apimachinery::schema::TypeRef;
+use apimachinery::status::FieldErrorReason;
+use apimachinery::{ParseOptions, Status, Value, go};
+use kinds::Gvk;
+
+use super::decode::{Expected, wrong_type};
+use super::options::{FieldValidation, field_error};
+use super::{Registry, Resource};
+use crate::negotiate::PatchType;
+use crate::response::bad_request;
+
+/// A patch that was read.
+#[derive(Clone, Debug)]
+pub enum Patch {
+    Json(JsonPatch),
+    Merge(Value),
+    Strategic(Value),
+    /// The object as it was sent, for server-side apply.
+    Apply(Value),
+}
+
+/// A patch with what was odd about its text.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub patch: Patch,
+    problems: Vec<String>,
+}
+
+/// Reads a patch's body.
+pub fn read(kind: PatchType, body: &[u8]) -> Result<Read, Status> {
+    let duplicates = |paths: Vec<String>| -> Vec<String> {
+        paths.iter().map(|path| format!("duplicate field {}", go::quote(path))).collect()
+    };
+    Ok(match kind {
+        PatchType::Json => {
+            let patch = JsonPatch::parse(body)?;
+            Read { problems: patch.problems.clone(), patch: Patch::Json(patch) }
+        }
+        PatchType::Merge => {
+            let parsed = merge::parse(body)?;
+            Read { problems: duplicates(parsed.duplicates), patch: Patch::Merge(parsed.value) }
+        }
+        PatchType::Strategic => {
+            let parsed = Value::parse_json(body, &ParseOptions::default())
+                .map_err(|e| bad_request(e.to_string()))?;
+            if !parsed.value.is_object() && !parsed.value.is_null() {
+                return Err(bad_request(format!(
+                    "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                    parsed.value.type_name()
+                )));
+            }
+            Read { problems: duplicates(parsed.duplicates), patch: Patch::Strategic(parsed.value) }
+        }
+        PatchType::ApplyYaml => {
+            let parsed = Value::parse_yaml(body, &ParseOptions::default()).map_err(|e| {
+                bad_request(format!("error decoding YAML: error converting YAML to JSON: {e}"))
+            })?;
+            Read { problems: duplicates(parsed.duplicates), patch: Patch::Apply(parsed.value) }
+        }
+    })
+}
+
+/// What the result of a patch must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Into<'a> {
+    pub(crate) gvk: &'a Gvk,
+    pub(crate) ty: &'a TypeRef,
+    pub(crate) custom: bool,
+}
+
+impl Registry {
+    /// Applies a patch other than apply to a served object. The result is checked and in canonical form, without
+    /// defaults.
+    pub(crate) fn apply_patch(
+        &self,
+        into: Into<'_>,
+        read: &Read,
+        live: &Value,
+        validation: FieldValidation,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, Status> {
+        let mut object = live.clone();
+        match &read.patch {
+            Patch::Json(patch) => patch.apply(&mut object)?,
+            Patch::Merge(patch) => merge::apply(&mut object, patch.clone()),
+            Patch::Strategic(patch) => strategic::apply(&mut object, patch.clone(), into.ty)?,
+            Patch::Apply(_) => return Err(Status::internal("apply has a path of its own")),
+        }
+        let shown = |object: &Value| match &read.patch {
+            Patch::Strategic(patch) => go::display(patch),
+            _ => {
+                // Upstream shows the map that it patched: its first level is sorted.
+                let mut sorted = object.clone();
+                if let Some(members) = sorted.as_object_mut() {
+                    members.sort_keys();
+                }
+                sorted.to_json_string()
+            }
+        };
+        let refuse = |object: &Value, why: &str| {
+            let message = format!("Invalid value: {}: {why}", go::quote(&shown(object)));
+            Status::invalid("", "", "", &[field_error(FieldErrorReason::Invalid, "patch", message)])
+        };
+        if matches!(read.patch, Patch::Strategic(_)) {
+            // A strategic patch is read into the type whatever it says of it.
+            super::object::set_type(&mut object, into.gvk);
+        } else {
+            let expected = Expected { kinds: &self.kinds, gvk: into.gvk, ty: into.ty, custom: into.custom };
+            if let Some(why) = wrong_type(&expected, &object) {
+                return Err(refuse(&object, &why));
+            }
+        }
+        if into.custom {
+            return Ok(object);
+        }
+        let before = object.clone();
+        let mut report = kinds::decode::check(into.ty, &mut object);
+        if let Some(error) = report.error {
+            return Err(refuse(&before, &error));
+        }
+        // Upstream reads the patched map in the order of its keys.
+        report.unknown.sort();
+        let oddities: Vec<String> = read
+            .problems
+            .iter()
+            .cloned()
+            .chain(report.unknown.iter().map(|path| format!("unknown field {}", go::quote(path))))
+            .collect();
+        match validation {
+            FieldValidation::Strict if !oddities.is_empty() => {
+                return Err(refuse(&before, &format!("strict decoding error: {}", oddities.join(", "))));
+            }
+            FieldValidation::Warn => warnings.extend(oddities),
+            _ => {}
+        }
+        kinds::normalise::normalise(into.ty, &mut object);
+        Ok(object)
+    }
+
+    /// Canonical form and defaults of a served object that has passed its checks.
+    pub(crate) fn complete(&self, resource: &Resource, object: &mut Value) {
+        // The object has passed the checks: the report repeats that nothing is wrong.
+        let _ = self.canonicalise(resource, object);
+    }
+}

@@ -1,0 +1,351 @@
+//! What the server does to every object before it is stored: system fields, what an update may not touch, generations,
+//! strategies, validation. Mirrors upstream's `rest.BeforeCreate` and `rest.BeforeUpdate`.
+
+use std::sync::Arc;
+
+use apimachinery::status::FieldError;
+use apimachinery::time::format_time;
+use apimachinery::{Status, Value, meta};
+use jiff::Timestamp;
+
+use super::options::{FieldValidation, WriteOptions};
+use super::object::{metadata, set_generation};
+use super::{Registry, Resource};
+use crate::seams::{AdmissionRequest, Operation, StrategyContext, UserInfo};
+
+/// Who writes, and how.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub user: &'a Arc<UserInfo>,
+    pub user_agent: &'a str,
+    pub options: &'a WriteOptions,
+    /// Runs admission; the server's own writes go without.
+    pub admit: bool,
+    pub warnings: &'a mut Vec<String>,
+}
+
+/// The random part of a generated name, and how long its base may be.
+const SUFFIX_LEN: usize = 5;
+const GENERATED_BASE_MAX: usize = 63 - SUFFIX_LEN;
+
+impl Context<'_> {
+    pub(crate) fn dry_run(&self) -> bool {
+        self.options.dry_run
+    }
+    pub(crate) fn field_validation(&self) -> FieldValidation {
+        self.options.field_validation
+    }
+
+    /// The manager that managedFields name: as asked, else the user agent up to its slash.
+    pub(crate) fn manager(&self) -> String {
+        if !self.options.field_manager.is_empty() {
+            return self.options.field_manager.clone();
+        }
+        let agent = self.user_agent.split('/').next().unwrap_or_default();
+        let shown: String = agent.chars().filter(|c| !c.is_control()).take(128).collect();
+        if shown.is_empty() { "unknown".into() } else { shown }
+    }
+}
+
+impl Registry {
+    /// A name made from a base.
+    pub(crate) fn generate_name(&self, base: &str) -> String {
+        let mut end = base.len().min(GENERATED_BASE_MAX);
+        while !base.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{}{}", &base[..end], self.env.rng.suffix(SUFFIX_LEN))
+    }
+
+    /// uid and creation time, which no client chooses; what belongs to deletion is taken away.
+    pub(crate) fn fill_system_fields(&self, object: &mut Value, now: Timestamp) {
+        let uid = self.env.rng.uuid();
+        let members = metadata(object);
+        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            members.remove(key);
+        }
+        members.insert("uid", uid);
+        members.insert("creationTimestamp", format_time(now));
+    }
+
+    pub(crate) fn strategy_context<'a>(
+        &'a self,
+        context: &'a Context<'_>,
+        namespace: &'a str,
+        subresource: &'a str,
+        now: Timestamp,
+    ) -> StrategyContext<'a> {
+        StrategyContext {
+            now,
+            namespace,
+            subresource,
+            user: context.user,
+            dry_run: context.dry_run(),
+            features: &self.config.features,
+        }
+    }
+
+    /// `BeforeCreate` without validation, on a hub object.
+    pub(crate) fn prepare_create(
+        &self,
+        resource: &Resource,
+        context: &StrategyContext<'_>,
+        object: &mut Value,
+    ) {
+        // A node tells of itself with its first write; every other status is written by its own subresource.
+        if resource.traits.has_status && (resource.group(), resource.plural()) != ("", "nodes") {
+            object.as_object_mut().map(|o| o.remove("status"));
+        }
+        if resource.traits.has_generation {
+            set_generation(object, 1);
+        }
+        if let Some(strategy) = self.strategy(resource) {
+            strategy.prepare_create(context, object);
+        }
+    }
+
+    /// `BeforeUpdate` without validation, on hub objects.
+    pub(crate) fn prepare_update(
+        &self,
+        resource: &Resource,
+        context: &StrategyContext<'_>,
+        object: &mut Value,
+        old: &Value,
+    ) {
+        let old_generation = old.i64_at(&["metadata", "generation"]).unwrap_or(0);
+        match context.subresource {
+            "" => {
+                if resource.traits.has_status {
+                    keep_member(object, old, "status");
+                }
+            }
+            "status" => keep_all_but_status(object, old),
+            "finalize" => keep_all_but(object, old, &["spec", "finalizers"]),
+            "ephemeralcontainers" => keep_all_but(object, old, &["spec", "ephemeralContainers"]),
+            "approval" => keep_all_but(object, old, &["status", "conditions"]),
+            "resize" => keep_all_but_resources(object, old),
+            _ => {}
+        }
+        keep_metadata(object, old);
+        set_generation(object, old_generation);
+        if let Some(strategy) = self.strategy(resource) {
+            strategy.prepare_update(context, object, old);
+        }
+        let own = object.i64_at(&["metadata", "generation"]).unwrap_or(0);
+        if resource.traits.has_generation
+            && !matches!(context.subresource, "status" | "binding")
+            && own == old_generation
+            && self.wants_something_else(resource, object, old)
+        {
+            set_generation(object, old_generation + 1);
+        }
+    }
+
+    /// Whether what is asked for changed: anything but metadata and status; for deployments also annotations.
+    fn wants_something_else(&self, resource: &Resource, object: &mut Value, old: &Value) -> bool {
+        self.normalise(resource, object);
+        let (Some(new), Some(before)) = (object.as_object(), old.as_object()) else { return false };
+        let wanted = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
+        let changed = new.iter().any(|(k, v)| wanted(k) && before.get(k) != Some(v))
+            || before.keys().any(|k| wanted(k) && !new.contains_key(k));
+        let annotations = ["metadata", "annotations"];
+        changed
+            || (resource.plural() == "deployments" && object.at(&annotations) != old.at(&annotations))
+            || (resource.plural() == "endpointslices"
+                && object.at(&["metadata", "labels"]) != old.at(&["metadata", "labels"]))
+    }
+
+    /// Every problem that metadata and the strategy find in a new object.
+    pub(crate) fn validate_create(
+        &self,
+        resource: &Resource,
+        context: &StrategyContext<'_>,
+        object: &Value,
+    ) -> Vec<FieldError> {
+        let mut errors = super::managed::validate_meta(resource, object);
+        if let Some(strategy) = self.strategy(resource) {
+            errors.extend(strategy.validate_create(context, object));
+        }
+        errors
+    }
+
+    pub(crate) fn validate_update(
+        &self,
+        resource: &Resource,
+        context: &StrategyContext<'_>,
+        object: &Value,
+        old: &Value,
+    ) -> Vec<FieldError> {
+        let mut errors = super::managed::validate_meta_update(resource, object, old);
+        if let Some(strategy) = self.strategy(resource) {
+            errors.extend(strategy.validate_update(context, object, old));
+        }
+        errors
+    }
+
+    /// Runs the mutating half of admission.
+    pub(crate) async fn admit(&self, request: &mut AdmissionRequest<'_>) -> Result<(), Status> {
+        for plugin in &self.plugins().admission {
+            if plugin.handles(request) {
+                plugin.admit(request).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the validating half.
+    pub(crate) async fn validate_admission(&self, request: &AdmissionRequest<'_>) -> Result<(), Status> {
+        for plugin in &self.plugins().admission {
+            if plugin.handles(request) {
+                plugin.validate(request).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stays the same in every request of admission about one object.
+#[derive(Debug)]
+pub(crate) struct AdmissionFrame<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) resource: &'a Resource,
+    pub(crate) subresource: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) options: &'a Value,
+    pub(crate) dry_run: bool,
+    pub(crate) user: &'a Arc<UserInfo>,
+}
+
+impl<'a> AdmissionFrame<'a> {
+    pub(crate) fn request<'b>(
+        &'b self,
+        object: &'b mut Value,
+        old: Option<&'b Value>,
+        warnings: &'b mut Vec<String>,
+    ) -> AdmissionRequest<'b>
+    where
+        'a: 'b,
+    {
+        AdmissionRequest {
+            operation: self.operation,
+            group: self.resource.group(),
+            version: &self.resource.info.version,
+            resource: self.resource.plural(),
+            subresource: self.subresource,
+            kind: self.kind,
+            namespace: self.namespace,
+            name: self.name,
+            object,
+            old,
+            options: self.options,
+            dry_run: self.dry_run,
+            user: self.user,
+            warnings,
+        }
+    }
+}
+
+fn keep_member(object: &mut Value, old: &Value, key: &str) {
+    let Some(members) = object.as_object_mut() else { return };
+    match old.get(key) {
+        Some(value) => {
+            members.insert(key, value.clone());
+        }
+        None => {
+            members.remove(key);
+        }
+    }
+}
+
+/// A status update changes the status and parts of metadata: labels are the spec's writers', as for most kinds of
+/// upstream.
+fn keep_all_but_status(object: &mut Value, old: &Value) {
+    let status = object.as_object_mut().and_then(|o| o.remove("status"));
+    let sent = object.as_object_mut().and_then(|o| o.remove("metadata"));
+    *object = old.clone();
+    if let Some(status) = status {
+        object.set_at(&["status"], status);
+    } else if let Some(members) = object.as_object_mut() {
+        members.remove("status");
+    }
+    if let Some(mut sent) = sent {
+        let labels = old.at(&["metadata", "labels"]).cloned();
+        if let Some(members) = sent.as_object_mut() {
+            members.remove("labels");
+            if let Some(labels) = labels {
+                members.insert("labels", labels);
+            }
+        }
+        object.set_at(&["metadata"], sent);
+    }
+}
+
+/// Takes one field of a new object into the stored one.
+fn keep_all_but(object: &mut Value, old: &Value, path: &[&str]) {
+    let wanted = object.at(path).cloned();
+    let managed = object.at(&["metadata", "managedFields"]).cloned();
+    let revision = object.at(&["metadata", "resourceVersion"]).cloned();
+    *object = old.clone();
+    match wanted {
+        Some(value) => object.set_at(path, value),
+        None => {
+            object.remove_at(path);
+        }
+    }
+    for (key, value) in [("managedFields", managed), ("resourceVersion", revision)] {
+        if let Some(value) = value {
+            object.set_at(&["metadata", key], value);
+        }
+    }
+}
+
+/// A resize changes the resources and resize policies of containers that are there.
+fn keep_all_but_resources(object: &mut Value, old: &Value) {
+    let sent = object.clone();
+    keep_all_but(object, old, &["spec", "resources"]);
+    for list in ["containers", "initContainers"] {
+        let wanted = sent.array_at(&["spec", list]);
+        let Some(containers) = object.at_mut(&["spec", list]).and_then(Value::as_array_mut) else { continue };
+        for container in containers {
+            let Some(new) = wanted.iter().find(|c| c.get("name") == container.get("name")) else { continue };
+            for key in ["resources", "resizePolicy"] {
+                if let Some(value) = new.get(key) {
+                    container.set_at(&[key], value.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What no update changes: it is taken from the stored object when the request leaves it out, and a deletion under way
+/// stays as it is. What the request says otherwise is for validation to refuse.
+fn keep_metadata(object: &mut Value, old: &Value) {
+    let old_meta = old.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    let uid_missing = meta::uid(object).is_empty();
+    let members = metadata(object);
+    for key in ["creationTimestamp", "uid"] {
+        let missing = members.get(key).is_none_or(|v| v.is_null() || v.as_str() == Some(""));
+        if let Some(value) = old_meta.get(key)
+            && (missing || (key == "uid" && uid_missing))
+        {
+            members.insert(key, value.clone());
+        }
+    }
+    match old_meta.get("deletionTimestamp") {
+        Some(value) => {
+            members.insert("deletionTimestamp", value.clone());
+            if let Some(grace) = old_meta.get("deletionGracePeriodSeconds")
+                && members.get("deletionGracePeriodSeconds").is_none_or(Value::is_null)
+            {
+                members.insert("deletionGracePeriodSeconds", grace.clone());
+            }
+        }
+        None => {
+            members.remove("deletionTimestamp");
+            members.remove("deletionGracePeriodSeconds");
+        }
+    }
+    members.remove("selfLink");
+}

@@ -1,0 +1,139 @@
+//! Label and field selectors of a list or watch, matched against heads: no object is decoded for it.
+
+use std::borrow::Cow;
+
+use apimachinery::selector::{FieldSelector, Selector};
+use apimachinery::{Status, Value};
+use store::Entry;
+
+use super::head::{Head, Span};
+use super::selectable::{self, Absent};
+use super::{Registry, Resource};
+use crate::response::bad_request;
+
+/// Where a field's value comes from.
+#[derive(Clone, Debug)]
+enum Place {
+    Name,
+    Namespace,
+    /// Indices into the head's fields, tried in order.
+    Fields(Vec<usize>, Absent),
+}
+
+#[derive(Clone, Debug)]
+struct Term {
+    place: Place,
+    value: String,
+    negated: bool,
+}
+
+/// What a list or watch lets through.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    labels: Option<Selector>,
+    fields: Vec<Term>,
+    /// The one name that can match, when the fields say so.
+    pub name: Option<String>,
+}
+
+impl Selection {
+    /// Parses the selectors of a request; the namespace of the request itself is the key's affair.
+    pub fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self, Status> {
+        let selector = Selector::parse(labels).map_err(|e| {
+            bad_request(format!("unable to parse requirement: {}", e.0.trim_start_matches("unable to parse requirement: ")))
+        })?;
+        let parsed = FieldSelector::parse(fields).map_err(|e| bad_request(e.0))?;
+        let mut terms = Vec::new();
+        for term in &parsed.terms {
+            // Upstream drops a term that names nothing.
+            if term.field.is_empty() && term.value.is_empty() {
+                continue;
+            }
+            let place = place(resource, &term.field)?;
+            terms.push(Term { place, value: term.value.clone(), negated: term.negated });
+        }
+        let name = terms
+            .iter()
+            .find(|t| matches!(t.place, Place::Name) && !t.negated && !t.value.is_empty())
+            .map(|t| t.value.clone());
+        Ok(Self { labels: (!selector.is_empty()).then_some(selector), fields: terms, name })
+    }
+
+    /// Everything matches.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_none() && self.fields.is_empty()
+    }
+
+    /// Whether an entry matches.
+    pub(crate) fn matches(&self, registry: &Registry, resource: &Resource, entry: &Entry) -> bool {
+        if self.is_everything() {
+            return true;
+        }
+        let (namespace, name) = split_key(&resource.prefix, &entry.key, resource.info.namespaced);
+        let Some(served) = registry.served_of(resource, entry) else { return false };
+        self.fields.iter().all(|term| {
+            let found: Cow<'_, str> = match &term.place {
+                Place::Name => name.into(),
+                Place::Namespace => namespace.into(),
+                Place::Fields(indices, absent) => field(&served.head, &entry.value, indices, *absent),
+            };
+            (found == term.value) != term.negated
+        }) && self.labels.as_ref().is_none_or(|selector| labels_match(selector, &served.head, &entry.value))
+    }
+}
+
+fn place(resource: &Resource, label: &str) -> Result<Place, Status> {
+    let (group, plural) = (resource.group(), resource.plural());
+    let known = selectable::of(group, plural);
+    match label {
+        "metadata.name" => return Ok(Place::Name),
+        "metadata.namespace" if resource.info.namespaced || known.is_empty() => return Ok(Place::Namespace),
+        _ => {}
+    }
+    let Some(field) = known.iter().find(|s| s.label == label) else {
+        return Err(selectable::unsupported(group, plural, &resource.info.kind, label));
+    };
+    if field.paths[0] == ["metadata", "name"] {
+        return Ok(Place::Name);
+    }
+    let indices = field.paths.iter().filter_map(|p| resource.field_paths.iter().position(|q| q == p));
+    Ok(Place::Fields(indices.collect(), field.absent))
+}
+
+/// Namespace and name of a key under `prefix`.
+pub(crate) fn split_key<'a>(prefix: &str, key: &'a str, namespaced: bool) -> (&'a str, &'a str) {
+    let rest = key.get(prefix.len()..).unwrap_or_default();
+    if namespaced { rest.split_once('/').unwrap_or(("", rest)) } else { ("", rest) }
+}
+
+fn field<'a>(head: &Head, text: &'a [u8], indices: &[usize], absent: Absent) -> Cow<'a, str> {
+    for span in indices.iter().filter_map(|i| head.fields.get(*i).copied().flatten()) {
+        let shown = scalar(text, span);
+        if !shown.is_empty() {
+            return shown;
+        }
+    }
+    match absent {
+        Absent::Empty => "".into(),
+        Absent::As(text) => text.into(),
+    }
+}
+
+/// A scalar as selectors compare it: strings without quotes, others as written.
+fn scalar(text: &[u8], (start, end): Span) -> Cow<'_, str> {
+    let raw = &text[start as usize..end as usize];
+    match raw {
+        b"null" => "".into(),
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => String::from_utf8_lossy(inner),
+        [b'"', ..] => match Value::from_json(raw) {
+            Ok(value) => value.as_str().unwrap_or_default().to_owned().into(),
+            Err(_) => "".into(),
+        },
+        other => String::from_utf8_lossy(other),
+    }
+}
+
+fn labels_match(selector: &Selector, head: &Head, text: &[u8]) -> bool {
+    let labels = head.labels.and_then(|(a, b)| Value::from_json(&text[a as usize..b as usize]).ok());
+    selector.matches(|key| labels.as_ref()?.get(key)?.as_str())
+}

@@ -1,0 +1,121 @@
+//! The served form of a stored object: bytes that GET, LIST and WATCH splice, made once per version of the object and
+//! shared by all who read it.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use apimachinery::Value;
+use bytes::Bytes;
+use store::Entry;
+
+use super::head::Head;
+use super::{Registry, Resource};
+
+/// What is kept beside an entry: its head, and the object in other served versions than the stored one.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) head: Head,
+    /// JSON in a version that is not the stored one, for the version that was asked for first. Few objects are read in
+    /// two foreign versions; further ones are converted each time.
+    other: OnceLock<(String, Arc<(Head, Bytes)>)>,
+    /// The decoded object, for small ones that the server itself reads again and again.
+    value: OnceLock<Arc<Value>>,
+}
+
+/// Objects up to this size are kept decoded when the server's own parts read them.
+const KEEP_DECODED_MAX: usize = 8 * 1024;
+
+/// An object's JSON (without revision) and its head, in one served version.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) text: Bytes,
+    pub(crate) head: FormHead,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum FormHead {
+    Stored(Arc<Served>),
+    Other(Arc<(Head, Bytes)>),
+}
+
+impl Form {
+    pub(crate) fn head(&self) -> &Head {
+        match &self.head {
+            FormHead::Stored(served) => &served.head,
+            FormHead::Other(other) => &other.0,
+        }
+    }
+}
+
+impl Registry {
+    /// What is kept beside the entry, made now if nobody has asked before. `None` for bytes that are no object.
+    pub(crate) fn served_of(&self, resource: &Resource, entry: &Entry) -> Option<Arc<Served>> {
+        let slot = entry.cache();
+        if let Some(kept) = slot.get() {
+            return Arc::clone(kept).downcast::<Served>().ok();
+        }
+        let head = Head::scan(&entry.value, &resource.field_paths, resource.info.custom)?;
+        let served = Arc::new(Served { head, other: OnceLock::new(), value: OnceLock::new() });
+        let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&served) as _;
+        match slot.set(shared) {
+            Ok(()) => Some(served),
+            // Somebody was faster; theirs is as good.
+            Err(_) => slot.get().cloned().and_then(|kept| kept.downcast::<Served>().ok()),
+        }
+    }
+
+    /// The object in the version that the resource is served in.
+    pub(crate) fn form(&self, resource: &Resource, entry: &Entry) -> Option<Form> {
+        let served = self.served_of(resource, entry)?;
+        if !resource.converts() {
+            return Some(Form { text: entry.value.clone(), head: FormHead::Stored(served) });
+        }
+        let wanted = resource.info.api_version();
+        if let Some((version, other)) = served.other.get()
+            && *version == wanted
+        {
+            return Some(Form { text: other.1.clone(), head: FormHead::Other(Arc::clone(other)) });
+        }
+        let mut value = Value::from_json(&entry.value).ok()?;
+        self.to_served(resource, &mut value);
+        let text = Bytes::from(value.to_json());
+        let head = Head::scan(&text, &[], resource.info.custom)?;
+        let other = Arc::new((head, text.clone()));
+        let _ = served.other.set((wanted, Arc::clone(&other)));
+        Some(Form { text, head: FormHead::Other(other) })
+    }
+
+    /// The stored object, decoded, with its revision.
+    pub(crate) fn decoded(&self, resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
+        let served = self.served_of(resource, entry)?;
+        if let Some(value) = served.value.get() {
+            return Some(Arc::clone(value));
+        }
+        let value = Arc::new(decode_entry(entry)?);
+        if entry.value.len() <= KEEP_DECODED_MAX && resource.plural() != "pods" && resource.plural() != "events" {
+            let _ = served.value.set(Arc::clone(&value));
+        }
+        Some(value)
+    }
+
+    /// Brings a hub object into the version that the resource is served in.
+    pub(crate) fn to_served(&self, resource: &Resource, value: &mut Value) {
+        if resource.converts() {
+            super::object::convert(&self.kinds, value, &resource.info.gvk());
+        }
+    }
+
+    /// Brings a served object into the version that is stored.
+    pub(crate) fn to_hub(&self, resource: &Resource, value: &mut Value) {
+        if resource.converts() {
+            super::object::convert(&self.kinds, value, &resource.hub);
+        }
+    }
+}
+
+/// Decodes an entry and fills in its revision.
+pub(crate) fn decode_entry(entry: &Entry) -> Option<Value> {
+    let mut value = Value::from_json(&entry.value).ok()?;
+    value.set_at(&["metadata", "resourceVersion"], entry.mod_revision.to_string());
+    Some(value)
+}
