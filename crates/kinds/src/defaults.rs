@@ -141,3 +141,6 @@ fn fill_from(target: &mut Object, source: &Object) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
