@@ -6,9 +6,17 @@
 pub mod config;
 pub mod context;
 pub mod controllers;
+pub mod cli;
 mod deployment;
+mod discovery;
+mod endpoints;
+mod endpointslice;
+mod garbage;
+mod namespace;
 mod objects;
 mod replicaset;
+mod root_ca;
+mod serviceaccount;
 
 use std::sync::Arc;
 
