@@ -23,8 +23,26 @@ pub fn all() -> Vec<Controller> {
         of("serviceaccount-controller", "service-account-controller", crate::serviceaccount::start),
         of("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", crate::root_ca::start),
         of("garbage-collector-controller", "generic-garbage-collector", crate::garbage::start),
+        of("node-lifecycle-controller", "node-controller", crate::nodelifecycle::start),
+        of("taint-eviction-controller", "node-controller", crate::taint_eviction::start),
+        of("node-ipam-controller", "node-controller", crate::node_ipam::start),
+        of("pod-garbage-collector-controller", "pod-garbage-collector", crate::podgc::start),
         of("deployment-controller", "deployment-controller", crate::deployment::start),
         of("replicaset-controller", "replicaset-controller", crate::replicaset::start),
         of("replicationcontroller-controller", "replication-controller", crate::replicaset::start_replication),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_upstreams_and_unique() {
+        let mut names: Vec<&str> = all().iter().map(|c| c.name).collect();
+        assert!(names.iter().all(|n| n.ends_with("-controller")), "{names:?}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().len());
+    }
 }

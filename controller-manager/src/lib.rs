@@ -13,10 +13,14 @@ mod endpoints;
 mod endpointslice;
 mod garbage;
 mod namespace;
+mod node_ipam;
+mod nodelifecycle;
 mod objects;
+mod podgc;
 mod replicaset;
 mod root_ca;
 mod serviceaccount;
+mod taint_eviction;
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ use crate::discovery::{self, Served};
 use crate::objects::{Condition, Namespace, Pod};
 
 const FINALIZER: &str = "kubernetes";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// While something is left (a finalizer, a graceful deletion) it is looked at again this often.
 const AGAIN: Duration = Duration::from_secs(5);
 /// After a pod went, the others that go with it should have gone too.
@@ -198,25 +199,14 @@ impl Controller {
     }
 
     async fn empty_resource(&self, namespace: &str, served: &Served, findings: &mut Findings) -> Result<(), Error> {
-        let list = |_: ()| async {
-            let path = served.resource.path(namespace, "", "");
-            let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-            let answer = self.client.list_path::<PartialObject>(&path, &ListParams::default(), accept).await;
-            match answer {
-                Ok(list) => Ok(list.items),
-                // It went between discovery and here.
-                Err(e) if e.is_not_found() || e.code() == Some(405) => Ok(Vec::new()),
-                Err(e) => Err(e),
-            }
-        };
-        let objects = list(()).await?;
+        let objects = self.list(namespace, served).await?;
         if objects.is_empty() {
             return Ok(());
         }
         if objects.iter().any(|o| !o.metadata.deleting()) {
             self.delete(namespace, served, &objects).await?;
         }
-        let left = list(()).await?;
+        let left = self.list(namespace, served).await?;
         if !left.is_empty() {
             let name = format!("{}.{}", served.resource.plural, served.resource.group);
             findings.remaining.insert(name, left.len());
@@ -225,6 +215,16 @@ impl Controller {
             *findings.finalizers.entry(finalizer.clone()).or_default() += 1;
         }
         Ok(())
+    }
+
+    async fn list(&self, namespace: &str, served: &Served) -> Result<Vec<PartialObject>, Error> {
+        let path = served.resource.path(namespace, "", "");
+        match self.client.list_path::<PartialObject>(&path, &ListParams::default(), METADATA_LIST).await {
+            Ok(list) => Ok(list.items),
+            // It went between discovery and here.
+            Err(e) if e.is_not_found() || e.code() == Some(405) => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
     }
 
     async fn delete(&self, namespace: &str, served: &Served, objects: &[PartialObject]) -> Result<(), Error> {

@@ -139,8 +139,10 @@ impl Controller {
         }
         let informers: Vec<Informer<Slim>> = fresh.into_iter().map(|resource| self.watch(&resource)).collect();
         self.informers.start();
-        for informer in informers {
-            informer.synced().await;
+        // One that can't be listed holds up nothing: owners are read live in any case.
+        let synced = futures::future::join_all(informers.iter().map(Informer::synced));
+        if tokio::time::timeout(DISCOVERY_PERIOD, synced).await.is_err() {
+            tracing::warn!("some resources could not be listed in time");
         }
         Ok(())
     }
