@@ -4,6 +4,7 @@
 //! [`crate::server`] knows none of these parts; whoever runs a real server starts it here.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::config::{Config, Document, Plugins};
 use crate::seams::{Authenticator, Objects};
 use crate::server::{ApiServer, Deps};
 use crate::special::token_request::TokenIssuer;
-use crate::{admission, alloc, special, strategy};
+use crate::{admission, alloc, special};
 
 /// The audience and issuer of upstream's clusters.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -37,8 +38,7 @@ pub struct Assembly {
     pub issuer: String,
     pub audiences: Vec<String>,
     pub bootstrap: bootstrap::Config,
-    /// First and last port.
-    pub node_ports: (u16, u16),
+    pub node_ports: RangeInclusive<u16>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub async fn start(
     let Assembly { config, client_ca_pem, token_key, issuer, audiences, bootstrap, node_ports } = assembly;
     let certificates = X509::new(&client_ca_pem, Arc::clone(&env.clock))
         .map_err(|e| ConfigError(format!("the authority of client certificates: {e}")))?;
-    let service_cidrs = bootstrap.service_cidrs.clone();
+    let ranges = alloc::Ranges::parse(&bootstrap.service_cidrs, node_ports).map_err(ConfigError)?;
     let plugin_env = env.clone();
     let plugins = Box::new(move |objects: &Arc<dyn Objects>| {
         let issuer = Arc::new(TokenIssuer::new(token_key, &issuer, audiences.clone(), Arc::clone(&plugin_env.rng)));
@@ -89,8 +89,13 @@ pub async fn start(
             authenticators: vec![Arc::new(certificates), accounts as Arc<dyn Authenticator>],
             authorizers: vec![chain],
             admission,
-            strategies: strategy::all(),
-            allocators: alloc::all(objects, &plugin_env, &service_cidrs, node_ports),
+            strategies: Vec::new(),
+            allocators: alloc::all(alloc::Services::new(
+                Arc::clone(objects),
+                ranges,
+                Arc::clone(&plugin_env.rng),
+                Arc::clone(&plugin_env.clock),
+            )),
             specials,
             documents: issuer_documents(&issuer),
         }
@@ -125,9 +130,8 @@ pub fn bootstrap_config(
     service_cidrs: &[String],
     client_ca_pem: &str,
 ) -> Result<bootstrap::Config, ConfigError> {
-    let primary = service_cidrs.first().map(String::as_str).unwrap_or_default();
-    let kubernetes_ip = first_address(primary)
-        .ok_or_else(|| ConfigError(format!("--service-cluster-ip-range: {primary:?} is not a range of addresses")))?;
+    let ranges = alloc::Ranges::parse(service_cidrs, alloc::NODE_PORTS)
+        .map_err(|e| ConfigError(format!("--service-cluster-ip-range: {e}")))?;
     let host_name = host_name()?;
     // Upstream names the lease by a hash of the host's name: the same server finds its own again after a restart.
     let digest = ring::digest::digest(&ring::digest::SHA256, format!("{host_name}:{port}").as_bytes());
@@ -136,7 +140,7 @@ pub fn bootstrap_config(
         advertise_address: address,
         port,
         service_cidrs: service_cidrs.to_vec(),
-        kubernetes_ip,
+        kubernetes_ip: ranges.kubernetes_ip(),
         host_name,
         identity: format!("apiserver-{hash}"),
         run_uid: env.rng.uuid(),
@@ -161,15 +165,6 @@ fn base32(bytes: &[u8]) -> String {
         out.push(char::from(ALPHABET[(buffer << (5 - bits) & 31) as usize]));
     }
     out
-}
-
-/// The first address of a range, which the `kubernetes` Service takes.
-pub fn first_address(cidr: &str) -> Option<IpAddr> {
-    let (address, _) = cidr.trim().split_once('/')?;
-    Some(match address.parse().ok()? {
-        IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) + 1).into()),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) + 1).into()),
-    })
 }
 
 #[cfg(test)]

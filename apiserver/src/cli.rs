@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use component::{LogArgs, Tasks};
 use env::Env;
 use pki::{Authority, CertificateRequest, Identity, PkiDirectory, TokenKey};
 
-use crate::assembly::{self, Assembly, ISSUER, first_address};
+use crate::alloc;
+use crate::assembly::{self, Assembly, ISSUER};
 use crate::config::Config;
 use crate::seams::Features;
 
@@ -143,8 +145,7 @@ impl Args {
             },
             _ => {
                 let (directory, authority) = own()?;
-                let service_ips: Vec<IpAddr> =
-                    self.service_cluster_ip_range.iter().filter_map(|c| first_address(c)).collect();
+                let service_ips = [self.ranges()?.kubernetes_ip()];
                 let hosts = [host_name()?, "localhost".into(), advertised.to_string(), "127.0.0.1".into(), "::1".into()];
                 let request = CertificateRequest::apiserver("cluster.local", &service_ips, &hosts);
                 directory.certificate("apiserver", &authority, &request, now).map_err(text)?
@@ -173,11 +174,17 @@ impl Args {
         Ok(Secrets { client_ca_pem, serving, kubelet_client, kubelet_ca_pem, token_key })
     }
 
-    fn node_ports(&self) -> Result<(u16, u16), ConfigError> {
+    fn ranges(&self) -> Result<alloc::Ranges, ConfigError> {
+        alloc::Ranges::parse(&self.service_cluster_ip_range, self.node_ports()?)
+            .map_err(|e| ConfigError(format!("--service-cluster-ip-range: {e}")))
+    }
+
+    fn node_ports(&self) -> Result<RangeInclusive<u16>, ConfigError> {
         let wrong = || ConfigError(format!("--service-node-port-range: {:?} is not FIRST-LAST", self.service_node_port_range));
         let (first, last) = self.service_node_port_range.split_once('-').ok_or_else(wrong)?;
-        let range = (first.trim().parse().map_err(|_| wrong())?, last.trim().parse().map_err(|_| wrong())?);
-        if range.0 == 0 || range.0 > range.1 { Err(wrong()) } else { Ok(range) }
+        let range: RangeInclusive<u16> =
+            first.trim().parse().map_err(|_| wrong())?..=last.trim().parse().map_err(|_| wrong())?;
+        if *range.start() == 0 || range.is_empty() { Err(wrong()) } else { Ok(range) }
     }
 }
 
@@ -252,18 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_address_of_a_range() {
-        assert_eq!(first_address("10.96.0.0/16"), Some("10.96.0.1".parse().unwrap()));
-        assert_eq!(first_address("fd00::/108"), Some("fd00::1".parse().unwrap()));
-        assert_eq!(first_address("10.96.0.0"), None);
-    }
-
-    #[test]
     fn port_ranges_are_checked() {
         let ports = |text: &str| {
             Args::try_parse_from(["kube-apiserver", &format!("--service-node-port-range={text}")]).unwrap().node_ports()
         };
-        assert_eq!(ports("30000-32767").unwrap(), (30_000, 32_767));
+        assert_eq!(ports("30000-32767").unwrap(), 30_000..=32_767);
         for wrong in ["x", "5-4", "0-5", "1"] {
             assert!(ports(wrong).is_err(), "{wrong}");
         }

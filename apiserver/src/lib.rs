@@ -8,8 +8,10 @@
 
 pub mod admission;
 pub mod alloc;
+pub mod assembly;
 pub mod auth;
 pub mod bootstrap;
+pub mod cli;
 pub mod config;
 pub mod discovery;
 #[cfg(test)]
