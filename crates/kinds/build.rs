@@ -29,7 +29,8 @@ fn main() {
     groups.sort_by_key(|g| g.order);
     let features =
         parse::parse_features(&fs::read_to_string(tables.join("features")).expect("the table of features"));
-    let columns = parse::parse_columns(&fs::read_to_string(tables.join("columns")).expect("the table of columns"));
+    let columns =
+        parse::parse_columns(&fs::read_to_string(tables.join("columns")).expect("the table of columns"));
     let blob = Packer::default().pack(&groups, &features, &columns);
     let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("tables.bin"), blob).expect("a writable OUT_DIR");
@@ -130,10 +131,10 @@ impl Packer {
     fn number(&mut self, number: usize) {
         let mut rest = number;
         while rest >= 0x80 {
-            self.body.push((rest & 0x7f) as u8 | 0x80);
+            self.body.push(u8::try_from(rest & 0x7f).expect("seven bits") | 0x80);
             rest >>= 7;
         }
-        self.body.push(rest as u8);
+        self.body.push(u8::try_from(rest).expect("seven bits"));
     }
 
     fn string(&mut self, text: &str) {

@@ -264,7 +264,8 @@ pub(crate) fn parse_columns(text: &str) -> Vec<Columns> {
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(column) = line.strip_prefix("  ") {
             let mut words = column.splitn(5, '|').map(str::to_owned);
-            let column = std::array::from_fn(|_| words.next().unwrap_or_else(|| panic!("tables/columns: {line:?}")));
+            let column =
+                std::array::from_fn(|_| words.next().unwrap_or_else(|| panic!("tables/columns: {line:?}")));
             tables.last_mut().expect("columns follow their resource").columns.push(column);
             continue;
         }

@@ -116,8 +116,9 @@ pub struct Registry {
     packages: BTreeMap<(String, String), &'static str>,
     groups: Vec<GroupInfo>,
     resources: Vec<Arc<ResourceInfo>>,
-    by_name: BTreeMap<(String, String, String), usize>,
-    by_kind: BTreeMap<(String, String, String), usize>,
+    /// Places in `resources` by plural name and by kind: few groups share one.
+    by_name: BTreeMap<String, Vec<usize>>,
+    by_kind: BTreeMap<String, Vec<usize>>,
 }
 
 impl fmt::Debug for Registry {
@@ -169,14 +170,23 @@ impl Registry {
     }
 
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<ResourceInfo>> {
-        let at = self.by_name.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))?;
-        Some(self.resources[*at].clone())
+        self.lookup(&self.by_name, plural, group, version)
     }
 
     /// The resource whose objects are of this kind.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<ResourceInfo>> {
-        let at = self.by_kind.get(&(group.to_owned(), version.to_owned(), kind.to_owned()))?;
-        Some(self.resources[*at].clone())
+        self.lookup(&self.by_kind, kind, group, version)
+    }
+
+    fn lookup(
+        &self,
+        index: &BTreeMap<String, Vec<usize>>,
+        word: &str,
+        group: &str,
+        version: &str,
+    ) -> Option<Arc<ResourceInfo>> {
+        let mut found = index.get(word)?.iter().map(|at| &self.resources[*at]);
+        found.find(|resource| resource.group == group && resource.version == version).cloned()
     }
 
     /// The versions in which a resource exists, by preference.
@@ -211,21 +221,27 @@ impl Registry {
     }
 
     fn add(&mut self, info: ResourceInfo) {
-        let name = (info.group.clone(), info.version.clone(), info.plural.clone());
-        let kind = (info.group.clone(), info.version.clone(), info.kind.clone());
-        let at = match self.by_name.get(&name) {
+        let same = |at: &&usize| {
+            let old = &self.resources[**at];
+            old.group == info.group && old.version == info.version
+        };
+        match self.by_name.get(&info.plural).and_then(|places| places.iter().find(same)).copied() {
             Some(at) => {
-                self.resources[*at] = Arc::new(info);
-                *at
+                let old = std::mem::replace(&mut self.resources[at], Arc::new(info));
+                let new = self.resources[at].kind.clone();
+                if old.kind != new {
+                    self.by_kind.entry(old.kind.clone()).or_default().retain(|place| *place != at);
+                    self.by_kind.entry(new).or_default().push(at);
+                }
             }
             None => {
+                let at = self.resources.len();
                 self.add_group(&info);
+                self.by_name.entry(info.plural.clone()).or_default().push(at);
+                self.by_kind.entry(info.kind.clone()).or_default().push(at);
                 self.resources.push(Arc::new(info));
-                self.by_name.insert(name, self.resources.len() - 1);
-                self.resources.len() - 1
             }
-        };
-        self.by_kind.entry(kind).or_insert(at);
+        }
     }
 
     fn add_group(&mut self, info: &ResourceInfo) {

@@ -113,9 +113,7 @@ fn common_kinds_have_upstreams_cells() {
     check(
         "",
         "nodes",
-        &format!(
-            r#"{{"metadata":{{"name":"n","labels":{{"node-role.kubernetes.io/worker":""}}}},"spec":{{"unschedulable":true}},"status":{{"conditions":[{{"type":"Ready","status":"False"}}],"nodeInfo":{{"kernelVersion":"6.1","architecture":"amd64"}}}}}}"#
-        ),
+        r#"{"metadata":{"name":"n","labels":{"node-role.kubernetes.io/worker":""}},"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"False"}],"nodeInfo":{"kernelVersion":"6.1","architecture":"amd64"}}}"#,
         r#"["n","NotReady,SchedulingDisabled","worker","<unknown>","","<none>","<none>","<unknown>","6.1 (amd64)","<unknown>"]"#,
     );
     check("", "limitranges", &format!("{{{made}}}"), r#"["x","2024-01-01T00:00:00Z"]"#);

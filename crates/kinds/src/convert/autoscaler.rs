@@ -70,7 +70,7 @@ pub fn v2_to_v1(mut value: Value) -> Value {
         value.set_at(&["spec", "targetCPUUtilizationPercentage"], utilization);
     }
     let current = list(value.remove_at(&["status", "currentMetrics"]));
-    let cpu_status = current.iter().filter(|m| m.str_at(&["resource", "name"]) == Some("cpu")).last();
+    let cpu_status = current.iter().rfind(|m| m.str_at(&["resource", "name"]) == Some("cpu"));
     if let Some(utilization) =
         cpu_status.and_then(|m| m.i64_at(&["resource", "current", "averageUtilization"]))
     {

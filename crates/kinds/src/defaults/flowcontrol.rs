@@ -7,10 +7,8 @@ use super::{at, has, set};
 pub(super) fn defaults(kind: &str, value: &mut Value) {
     let spec = at(value, "spec");
     match kind {
-        "FlowSchema" => {
-            if spec.get("matchingPrecedence").and_then(Value::as_i64).unwrap_or(0) == 0 {
-                spec.set_at(&["matchingPrecedence"], 1000);
-            }
+        "FlowSchema" if spec.get("matchingPrecedence").and_then(Value::as_i64).unwrap_or(0) == 0 => {
+            spec.set_at(&["matchingPrecedence"], 1000);
         }
         "PriorityLevelConfiguration" => {
             if has(spec, "exempt") {

@@ -232,10 +232,9 @@ fn pod_level_requests(spec: &mut Value) {
     }
     if let Some(limits) = resources.get("limits").and_then(Value::as_object) {
         for (key, limit) in limits.iter() {
-            if matches!(key, "cpu" | "memory") || key.starts_with("hugepages-") {
-                if !requests.contains_key(key) {
-                    requests.insert(key, limit.clone());
-                }
+            let counts = matches!(key, "cpu" | "memory") || key.starts_with("hugepages-");
+            if counts && !requests.contains_key(key) {
+                requests.insert(key, limit.clone());
             }
         }
     }

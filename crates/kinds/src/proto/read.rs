@@ -4,7 +4,7 @@ use apimachinery::schema::{Field, Scalar, Struct, Type, TypeKind};
 use apimachinery::{Object, Value};
 
 use super::wire::{Data, Fields};
-use super::write::{is_wrapped_list, path};
+use super::write::{is_wrapped_list, numbers, path};
 use super::{Envelope, ProtoError};
 use crate::scalar::{self, Moment};
 
@@ -41,7 +41,7 @@ pub(super) fn envelope(data: &[u8]) -> Result<Envelope, ProtoError> {
 pub(super) fn message(ty: &Type, body: &Struct, data: &[u8], depth: usize) -> Result<Value, ProtoError> {
     let mut object = Object::new();
     let fields: Vec<_> = body.fields.iter().map(|field| (field, path(field))).collect();
-    let fields: Vec<_> = fields.iter().map(|(field, path)| (*field, path.as_slice())).collect();
+    let fields: Vec<_> = fields.iter().map(|(field, path)| (*field, numbers(path))).collect();
     level(ty, &fields, data, depth, &mut object)?;
     Ok(object.into())
 }
@@ -60,20 +60,22 @@ fn level(
     let mut message = Fields::new(data);
     while let Some((number, data)) = message.next()? {
         let Ok(number) = u8::try_from(number) else { continue };
-        let here: Vec<(&Field, &[u8])> = fields
-            .iter()
-            .filter_map(|(field, path)| {
-                path.split_first().filter(|(n, _)| **n == number).map(|(_, rest)| (*field, rest))
-            })
-            .collect();
-        match here.as_slice() {
-            [] => {}
-            [(field, [])] => {
+        let mut here = fields.iter().filter(|(_, path)| path.first() == Some(&number));
+        match here.next() {
+            None => {}
+            Some((field, [_])) => {
                 let old = object.remove(&field.name);
                 let value = element(ty, &field.name, field.ty.get(), data, old, depth)?;
                 object.insert(&field.name, value);
             }
-            nested => level(ty, nested, bytes(data, &ty.name)?, depth + 1, object)?,
+            Some(_) => {
+                let inside: Vec<(&Field, &[u8])> = fields
+                    .iter()
+                    .filter(|(_, path)| path.first() == Some(&number))
+                    .map(|(field, path)| (*field, &path[1..]))
+                    .collect();
+                level(ty, &inside, bytes(data, &ty.name)?, depth + 1, object)?;
+            }
         }
     }
     Ok(())

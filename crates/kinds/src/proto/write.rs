@@ -8,16 +8,33 @@ use apimachinery::{Object, Value};
 use super::wire::{FIXED64, put_bytes, put_int, put_tag};
 use crate::scalar;
 
-/// The numbers of a field from the outermost message inwards; empty when it is not in protobuf.
-pub(super) fn path(field: &Field) -> Vec<u8> {
-    field.proto.to_be_bytes().into_iter().filter(|number| *number != 0).collect()
+/// The numbers of a field from the outermost message inwards, in front of which are zeros; all zero when it is not in
+/// protobuf.
+pub(super) type Path = [u8; 4];
+
+pub(super) fn path(field: &Field) -> Path {
+    field.proto.to_be_bytes()
+}
+
+/// The numbers without the zeros.
+pub(super) fn numbers(path: &Path) -> &[u8] {
+    &path[path.iter().position(|number| *number != 0).unwrap_or(path.len())..]
 }
 
 pub(super) fn message(ty: &Type, body: &Struct, value: &Value, out: &mut Vec<u8>) {
     let empty = Object::new();
     let object = value.as_object().unwrap_or(&empty);
-    let fields: Vec<_> = body.fields.iter().map(|field| (field, path(field))).collect();
-    let fields: Vec<_> = fields.iter().map(|(field, path)| (*field, path.as_slice())).collect();
+    let mut fields: Vec<(&Field, Path)> = body.fields.iter().map(|field| (field, path(field))).collect();
+    fields.retain(|(field, _)| field.proto != 0);
+    if fields.iter().all(|(field, _)| field.proto <= 0xff) {
+        // Most structs inline nothing.
+        fields.sort_unstable_by_key(|(field, _)| field.proto);
+        for (field, _) in fields {
+            self::field(ty, field, field.proto, object.get(&field.name), out);
+        }
+        return;
+    }
+    let fields: Vec<_> = fields.iter().map(|(field, path)| (*field, numbers(path))).collect();
     level(ty, &fields, object, out);
 }
 
