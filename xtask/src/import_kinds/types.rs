@@ -395,3 +395,39 @@ fn field_order(
     }
     placed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_stand_in_the_order_of_the_message_with_embedded_structs_in_place() {
+        let fields: IndexMap<String, Vec<String>> = ["<inline Source>", "b", "name", "x-y"]
+            .into_iter()
+            .map(|key| (key.to_owned(), vec!["string".to_owned()]))
+            .collect();
+        let message: IndexMap<String, (u32, String)> = [("name", 1), ("source", 2), ("xY", 4)]
+            .into_iter()
+            .map(|(name, number)| (name.to_owned(), (number, "string".to_owned())))
+            .collect();
+        let placed: Vec<_> = field_order(&fields, &message).into_iter().map(|p| (p.json, p.number)).collect();
+        let expected = [("name", Some(1)), ("<inline Source>", Some(2)), ("x-y", Some(4)), ("b", None)];
+        assert_eq!(placed, expected.map(|(json, number)| (json.to_owned(), number)));
+    }
+
+    #[test]
+    fn go_zero_values_are_no_defaults() {
+        for (json, real) in
+            [("null", false), ("{}", false), ("\"\"", false), ("0", false), ("1", true), ("\"TCP\"", true)]
+        {
+            assert_eq!(is_real_default(&serde_json::from_str(json).unwrap()), real, "{json}");
+        }
+    }
+
+    #[test]
+    fn packages_follow_the_group() {
+        assert_eq!(package_of("", "v1"), CORE);
+        assert_eq!(package_of("rbac.authorization.k8s.io", "v1"), "api/rbac/v1");
+        assert_eq!(openapi_package(CORE), "io.k8s.api.core.v1");
+    }
+}
