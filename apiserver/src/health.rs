@@ -138,21 +138,20 @@ mod tests {
         health
     }
 
-    #[track_caller]
-    fn check(endpoint: Endpoint, rest: &str, query: &str, code: u16, body: &str) {
+    async fn check(endpoint: Endpoint, rest: &str, query: &str, code: u16, body: &str) {
         let response = health().answer(endpoint, rest, &Query::parse(query));
         assert_eq!(response.status().as_u16(), code);
-        let bytes = futures::executor::block_on(axum::body::to_bytes(response.into_body(), 1 << 16)).unwrap();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&bytes), body);
     }
 
-    #[test]
-    fn answers() {
-        check(Endpoint::Livez, "", "", 200, "ok");
-        check(Endpoint::Livez, "", "verbose", 200, "[+]ping ok\nlivez check passed\n");
-        check(Endpoint::Readyz, "", "", 500, "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n");
-        check(Endpoint::Readyz, "", "exclude=shutdown&verbose", 200, "[+]ping ok\n[+]shutdown excluded: ok\nreadyz check passed\n");
-        check(Endpoint::Readyz, "/ping", "", 200, "ok");
-        check(Endpoint::Livez, "/shutdown", "", 404, "404 page not found\n");
+    #[tokio::test]
+    async fn answers() {
+        check(Endpoint::Livez, "", "", 200, "ok").await;
+        check(Endpoint::Livez, "", "verbose", 200, "[+]ping ok\nlivez check passed\n").await;
+        check(Endpoint::Readyz, "", "", 500, "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n").await;
+        check(Endpoint::Readyz, "", "exclude=shutdown&verbose", 200, "[+]ping ok\n[+]shutdown excluded: ok\nreadyz check passed\n").await;
+        check(Endpoint::Readyz, "/ping", "", 200, "ok").await;
+        check(Endpoint::Livez, "/shutdown", "", 404, "404 page not found\n").await;
     }
 }

@@ -17,6 +17,7 @@ pub mod options;
 pub mod patch;
 
 pub(crate) mod prepare;
+pub(crate) mod proto;
 pub(crate) mod selectable;
 pub mod scale;
 pub mod selection;

@@ -75,7 +75,7 @@ impl ApiServer {
         let plugins = Arc::new((deps.plugins)(&objects));
         registry.plug(Arc::clone(&plugins));
         let server = Arc::new(Self {
-            discovery: Discovery::new(&config, registry.served()),
+            discovery: Discovery::new(&config, &deps.kinds, registry.served()),
             openapi: OpenApi::new(Arc::clone(&registry)),
             config,
             env: deps.env,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use apimachinery::{Status, Value};
+use kinds::columns::{Columns, Row};
 
 use crate::registry::Resource;
 use crate::response::bad_request;
@@ -39,18 +40,39 @@ pub fn partial(object: &Value, version: &str) -> Value {
     partial
 }
 
+fn columns_of(resource: &Resource) -> Columns {
+    // Custom resources without columns of their own have a name and an age, like every kind without any.
+    if resource.info.custom { Columns::default() } else { Columns::of(resource.group(), resource.plural()) }
+}
+
+/// `columnDefinitions`.
+fn definitions(columns: &Columns) -> Value {
+    let all = columns.columns.iter().map(|column| {
+        let mut shown = Value::object();
+        shown.set_at(&["name"], column.name.as_str());
+        shown.set_at(&["type"], column.kind.as_str());
+        shown.set_at(&["format"], column.format.as_str());
+        shown.set_at(&["description"], column.description.as_str());
+        shown.set_at(&["priority"], column.priority);
+        shown
+    });
+    Value::from(all.collect::<Vec<_>>())
+}
+
 fn row(
     server: &Arc<ApiServer>,
     resource: &Resource,
+    columns: &Columns,
     object: &Value,
     include: Include,
     version: &str,
 ) -> Value {
     let registry = server.registry();
-    let (cells, conditions) = registry.cells(resource, object);
+    let now = server.env().clock.now().as_second();
+    let Row { cells, conditions } = columns.row(object, now);
     let mut row = Value::object();
     row.set_at(&["cells"], cells);
-    if let Some(conditions) = conditions {
+    if !conditions.is_empty() {
         row.set_at(&["conditions"], conditions);
     }
     match include {
@@ -93,9 +115,9 @@ pub(crate) fn of_object(
     version: &str,
 ) -> Result<Value, Status> {
     let include = check_include(call)?;
-    let columns = server.registry().columns(resource);
-    let rows = vec![row(server, resource, object, include, version)];
-    Ok(table(version, meta_of(object), columns, rows))
+    let columns = columns_of(resource);
+    let rows = vec![row(server, resource, &columns, object, include, version)];
+    Ok(table(version, meta_of(object), definitions(&columns), rows))
 }
 
 /// The table of a list.
@@ -108,8 +130,9 @@ pub(crate) fn of_list(
     version: &str,
 ) -> Result<Value, Status> {
     let include = check_include(call)?;
-    let rows = items.iter().map(|item| row(server, resource, item, include, version)).collect();
-    Ok(table(version, meta, server.registry().columns(resource), rows))
+    let columns = columns_of(resource);
+    let rows = items.iter().map(|item| row(server, resource, &columns, item, include, version)).collect();
+    Ok(table(version, meta, definitions(&columns), rows))
 }
 
 /// The table of one watch event; only the first has columns.
@@ -121,6 +144,7 @@ pub(crate) fn of_event(
     version: &str,
     first: bool,
 ) -> Value {
-    let columns = if first { server.registry().columns(resource) } else { Value::NULL };
-    table(version, meta_of(object), columns, vec![row(server, resource, object, include, version)])
+    let columns = columns_of(resource);
+    let rows = vec![row(server, resource, &columns, object, include, version)];
+    table(version, meta_of(object), if first { definitions(&columns) } else { Value::NULL }, rows)
 }

@@ -464,7 +464,7 @@ impl Stream {
 
     fn push_value(&self, out: &mut Vec<u8>, kind: &str, value: &Value, gvk: &kinds::Gvk) {
         if self.output.encoding == Encoding::Protobuf {
-            match crate::registry::managed::encode_event(self.server.registry(), kind, gvk, value) {
+            match self.server.registry().encode_event(kind, gvk, value) {
                 Ok(frame) => out.extend_from_slice(&frame),
                 Err(status) => tracing::warn!(error = %status, "an event has no protobuf form"),
             }

@@ -55,3 +55,72 @@ async fn a_watch_tells_of_every_change_in_order() {
     // A deletion has a revision of its own.
     assert_ne!(deleted["object"]["metadata"]["resourceVersion"], modified["object"]["metadata"]["resourceVersion"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn discovery_lists_what_is_served() {
+    let cluster = Cluster::start().await;
+    let groups = cluster.get("/apis").await.expect_code(200);
+    assert_eq!(groups["groups"][0]["name"], "apiregistration.k8s.io");
+    let apps = cluster.get("/apis/apps/v1").await.expect_code(200);
+    assert_eq!(apps["resources"][4]["name"], "deployments/scale");
+    let version = cluster.get("/version").await.expect_code(200);
+    assert_eq!(version["gitVersion"], "v1.36.2+gantry");
+    let aggregated = cluster
+        .raw(
+            "GET",
+            "/apis",
+            &[("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json")],
+            "",
+        )
+        .await;
+    let etag = aggregated.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(aggregated.expect_code(200)["items"][1]["metadata"]["name"], "apps");
+    let again = cluster
+        .raw(
+            "GET",
+            "/apis",
+            &[
+                ("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
+                ("if-none-match", &etag),
+            ],
+            "",
+        )
+        .await;
+    assert_eq!(again.code, 304);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tables_and_partial_metadata() {
+    const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let cluster = Cluster::start().await;
+    cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}, "data": {"k": "v"}})).await;
+    let table = cluster.raw("GET", "/api/v1/configmaps", &[("accept", TABLE)], "").await.expect_code(200);
+    assert_eq!(table["kind"], "Table");
+    assert_eq!(table["rows"][0]["cells"][0], "a");
+    assert_eq!(table["rows"][0]["cells"][1], 1);
+    assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    let partial = cluster
+        .raw("GET", "/api/v1/configmaps", &[("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")], "")
+        .await
+        .expect_code(200);
+    assert_eq!(partial["items"][0]["metadata"]["name"], "a");
+    assert_eq!(partial["items"][0].get("data"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_go_on_at_one_revision() {
+    let cluster = Cluster::start().await;
+    for name in ["a", "b", "c", "d"] {
+        cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": name}})).await.expect_code(201);
+    }
+    let first = cluster.get("/api/v1/namespaces/default/configmaps?limit=2").await.expect_code(200);
+    assert_eq!(first["metadata"]["remainingItemCount"], 2);
+    let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
+    cluster.delete("/api/v1/namespaces/default/configmaps/c").await.expect_code(200);
+    let second =
+        cluster.get(&format!("/api/v1/namespaces/default/configmaps?limit=2&continue={token}")).await.expect_code(200);
+    let names: Vec<_> = second["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["c", "d"], "a page shows the state of the first one");
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert_eq!(second["metadata"].get("continue"), None);
+}

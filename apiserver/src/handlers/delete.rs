@@ -17,7 +17,7 @@ use crate::response::{Body, Response, bad_request};
 use crate::server::{ApiServer, Call};
 
 /// The options of the request: from its body when there is one.
-async fn delete_options(call: &Call, body: Body) -> Result<DeleteOptions, Status> {
+async fn delete_options(server: &ApiServer, call: &Call, body: Body) -> Result<DeleteOptions, Status> {
     let bytes = read_body(body).await?;
     if bytes.is_empty() {
         return DeleteOptions::parse(&call.query, None);
@@ -28,7 +28,7 @@ async fn delete_options(call: &Call, body: Body) -> Result<DeleteOptions, Status
             .map_err(|e| parse(&format!("couldn't get version/kind; json parse error: {e}")))?
             .value,
         Encoding::Yaml => Value::parse_yaml(&bytes, &ParseOptions::default()).map_err(|e| parse(&e))?.value,
-        Encoding::Protobuf => crate::registry::managed::decode_options(&bytes)?,
+        Encoding::Protobuf => server.registry().decode_delete_options(&bytes)?,
     };
     DeleteOptions::parse(&call.query, Some(&value))
 }
@@ -41,7 +41,7 @@ pub(crate) async fn delete(
     body: Body,
 ) -> Result<Response, Status> {
     super::output(call, Scope::Object)?;
-    let options = delete_options(call, body).await?;
+    let options = delete_options(server, call, body).await?;
     let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::own() };
     let agent = call.user_agent().to_owned();
     let mut context = Context {
@@ -82,7 +82,7 @@ pub(crate) async fn delete_collection(
     let output = super::output(call, Scope::List)?;
     let list = ListOptions::parse(&call.query, false)?;
     let selection = Selection::parse(resource, &list.label_selector, &list.field_selector)?;
-    let options = delete_options(call, body).await?;
+    let options = delete_options(server, call, body).await?;
     let registry = server.registry();
     let page = registry.list(resource, &call.info.namespace, &list, &selection).await?;
     let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::own() };

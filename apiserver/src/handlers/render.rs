@@ -26,7 +26,7 @@ pub(crate) fn encode(
             text
         }
         Encoding::Yaml => value.to_yaml().into_bytes(),
-        Encoding::Protobuf => crate::registry::managed::encode_protobuf(server.registry(), gvk, value)?,
+        Encoding::Protobuf => server.registry().encode_protobuf(gvk, value)?,
     })
 }
 

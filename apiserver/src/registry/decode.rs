@@ -44,7 +44,10 @@ pub fn decode(
         Encoding::Json => Value::parse_json(body, &options)
             .map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))?,
         Encoding::Yaml => Value::parse_yaml(body, &options).map_err(|e| unrecognized(e.to_string()))?,
-        Encoding::Protobuf => return super::managed::decode_protobuf(expected, body, &unrecognized),
+        Encoding::Protobuf => Parsed {
+            value: super::proto::decode(expected, body).map_err(|e| unrecognized(e.to_string()))?,
+            duplicates: Vec::new(),
+        },
     };
     check_envelope(&value).map_err(unrecognized)?;
     let found = type_of(&value, expected.gvk).map_err(unrecognized)?;

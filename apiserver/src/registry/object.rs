@@ -52,11 +52,6 @@ pub(crate) fn set_type(object: &mut Value, gvk: &Gvk) {
     object.set_at(&["apiVersion"], gvk.api_version());
 }
 
-/// Brings an object into another version of its kind. Versions whose fields agree differ only in `apiVersion`.
-pub(crate) fn convert(kinds: &kinds::Registry, object: &mut Value, to: &Gvk) {
-    super::managed::convert(kinds, object, to);
-}
-
 impl Registry {
     /// The canonical form of a hub object: fields in upstream's order, empty ones gone. Custom resources are sorted by
     /// key, as upstream serialises them.
@@ -78,6 +73,13 @@ impl Registry {
             return Err(Status::plain_error("etcdserver: request is too large"));
         }
         Ok(text.into())
+    }
+
+    /// Puts a served object's fields in upstream's order.
+    pub(crate) fn order(&self, resource: &Resource, object: &mut Value) {
+        if !resource.info.custom {
+            kinds::normalise::normalise(resource.info.ty.get(), object);
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

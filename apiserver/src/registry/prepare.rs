@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use apimachinery::status::FieldError;
+use apimachinery::meta::{MetaRules, validate_object_meta, validate_object_meta_update};
+use apimachinery::names::{self, NameRule};
+use apimachinery::status::{FieldError, Path};
 use apimachinery::time::format_time;
 use apimachinery::{Status, Value, meta};
 use jiff::Timestamp;
@@ -162,7 +164,7 @@ impl Registry {
         context: &StrategyContext<'_>,
         object: &Value,
     ) -> Vec<FieldError> {
-        let mut errors = super::managed::validate_meta(resource, object);
+        let mut errors = validate_meta(resource, object);
         if let Some(strategy) = self.strategy(resource) {
             errors.extend(strategy.validate_create(context, object));
         }
@@ -176,7 +178,7 @@ impl Registry {
         object: &Value,
         old: &Value,
     ) -> Vec<FieldError> {
-        let mut errors = super::managed::validate_meta_update(resource, object, old);
+        let mut errors = validate_meta_update(resource, object, old);
         if let Some(strategy) = self.strategy(resource) {
             errors.extend(strategy.validate_update(context, object, old));
         }
@@ -348,4 +350,29 @@ fn keep_metadata(object: &mut Value, old: &Value) {
         }
     }
     members.remove("selfLink");
+}
+
+/// How the names of a kind look.
+fn name_rule(resource: &Resource) -> NameRule {
+    match (resource.group(), resource.plural()) {
+        ("", "namespaces" | "services") => names::label_rule,
+        ("rbac.authorization.k8s.io", _) => names::path_segment_rule,
+        _ => names::subdomain_rule,
+    }
+}
+
+/// Every problem of a new object's metadata.
+fn validate_meta(resource: &Resource, object: &Value) -> Vec<FieldError> {
+    let rules = MetaRules {
+        namespaced: resource.info.namespaced,
+        name: name_rule(resource),
+        built_in: !resource.info.custom,
+    };
+    validate_object_meta(object.get("metadata").unwrap_or(&Value::NULL), rules, &Path::new("metadata"))
+}
+
+/// Every problem of a changed object's metadata.
+fn validate_meta_update(resource: &Resource, object: &Value, old: &Value) -> Vec<FieldError> {
+    let meta = |value: &Value| value.get("metadata").cloned().unwrap_or_default();
+    validate_object_meta_update(&meta(object), &meta(old), !resource.info.custom, &Path::new("metadata"))
 }

@@ -101,14 +101,15 @@ impl Registry {
     /// Brings a hub object into the version that the resource is served in.
     pub(crate) fn to_served(&self, resource: &Resource, value: &mut Value) {
         if resource.converts() {
-            super::object::convert(&self.kinds, value, &resource.info.gvk());
+            *value = kinds::convert::convert(value.take(), &resource.info.gvk());
+            self.order(resource, value);
         }
     }
 
     /// Brings a served object into the version that is stored.
     pub(crate) fn to_hub(&self, resource: &Resource, value: &mut Value) {
         if resource.converts() {
-            super::object::convert(&self.kinds, value, &resource.hub);
+            *value = kinds::convert::convert(value.take(), &resource.hub);
         }
     }
 }
