@@ -14,7 +14,7 @@ pub struct Config {
     pub node_cidr_mask_size: u8,
     /// The certificate authority (PEM) that is published in each namespace as ConfigMap kube-root-ca.crt.
     pub root_ca: String,
-    /// `--node-monitor-grace-period`: upstream's default is 50 s since 1.32; 40 s before.
+    /// `--node-monitor-grace-period`: upstream's default is 50 s since 1.32 and was 40 s before.
     pub node_monitor_grace_period: Duration,
     /// `--node-monitor-period`.
     pub node_monitor_period: Duration,
@@ -34,7 +34,7 @@ impl Default for Config {
             cluster_cidr: "10.244.0.0/16".into(),
             node_cidr_mask_size: 24,
             root_ca: String::new(),
-            node_monitor_grace_period: Duration::from_secs(40),
+            node_monitor_grace_period: Duration::from_secs(50),
             node_monitor_period: Duration::from_secs(5),
             terminated_pod_gc_threshold: 12500,
             workers: 5,

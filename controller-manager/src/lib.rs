@@ -3,10 +3,12 @@
 //! Each controller acts as its own ServiceAccount; the caches that they share are read as
 //! `system:kube-controller-manager`.
 
+pub mod cli;
+#[cfg(test)]
+mod cluster;
 pub mod config;
 pub mod context;
 pub mod controllers;
-pub mod cli;
 mod deployment;
 mod discovery;
 mod endpoints;
