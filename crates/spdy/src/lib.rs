@@ -1,20 +1,19 @@
-//! SPDY/3.1 as Kubernetes' streaming endpoints speak it, as client and as server.
+//! SPDY/3.1, client and server, and the channel protocols that Kubernetes runs over it and over WebSocket.
 //!
-//! Upstream's peers (kubectl's fallback, the kubelet, containerd) use one library, and this mirrors what it does on the
-//! wire: header blocks compressed with the protocol's dictionary, half-close by FIN, pings answered, settings and
-//! priorities ignored. Flow control by WINDOW_UPDATE is not used by it in either direction: a peer never sends one, so
-//! a sender that waited for one would wait for ever. What limits a sender is the connection: each stream buffers a
-//! bounded number of frames, and a session whose reader does not read stops reading its socket.
+//! kubectl and the container runtime speak SPDY for exec, attach and port-forward; newer clients speak WebSocket, with
+//! a channel byte before each message, or with SPDY inside for port-forward. [`session`] is the protocol with its
+//! streams, [`handshake`] the HTTP/1.1 upgrade to it, [`remotecommand`] the meaning of streams and channels, [`bridge`]
+//! what leads from a WebSocket to a SPDY peer.
+//!
+//! Not here: HTTP over SPDY, server push, and priorities. A session is driven by a future that the caller spawns.
 
+pub mod bridge;
+mod dictionary;
 pub mod frame;
-pub mod headers;
+pub mod handshake;
+pub mod remotecommand;
 pub mod session;
-pub mod upgrade;
+pub mod tunnel;
 
-pub use frame::{Frame, ProtocolError};
-pub use headers::Headers;
-pub use session::{Closed, Role, Session, Stream, StreamReader, StreamWriter};
-pub use upgrade::{UpgradeError, connect};
-
-/// The HTTP upgrade token.
-pub const PROTOCOL: &str = "SPDY/3.1";
+pub use frame::Headers;
+pub use session::{Config, Error, Session, Stream};

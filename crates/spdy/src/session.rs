@@ -1,422 +1,508 @@
-//! A session: many streams over one connection.
+//! A connection with its streams.
 //!
-//! [`Session::new`] returns the session and its driver, a future that the caller runs among its own tasks; when it
-//! ends, every stream ends. Dropping all handles and streams of a session ends its driver once what was written has
-//! gone out.
+//! [`Session::new`] gives a handle and a future that drives the connection; the caller spawns the future. Streams are
+//! read and written through shared references, so that one stream's two directions can be used at once.
+//!
+//! Flow control: the SPDY that Kubernetes' tools and container runtimes speak knows none (no window updates are sent
+//! or respected), so it is off unless [`Config::flow_control`] says otherwise. Off, a stream whose data nobody takes
+//! stops the reading of the whole connection, as there; on, each stream and the session have windows.
 
-use std::collections::BTreeMap;
+mod driver;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::frame::{CANCEL, Frame, ProtocolError};
-use crate::headers::{Compressor, Decompressor, Headers};
+use crate::frame::{Frame, FrameError, Headers, ResetCode};
 
-/// Frames of one stream that wait to be read.
-const STREAM_QUEUE: usize = 32;
-/// Frames that wait to be written, over all streams.
-const WRITE_QUEUE: usize = 64;
-/// Streams that the peer opened and that nobody has accepted yet.
-const ACCEPT_QUEUE: usize = 64;
-/// Streams of one session at once: a port-forward uses two for each connection.
-const STREAMS_MAX: usize = 1024;
-/// Data is sent in frames of at most this.
-const DATA_MAX: usize = 32 * 1024;
+/// The window that each stream and the session begin with.
+pub const INITIAL_WINDOW: u32 = 64 * 1024;
+/// Streams at once.
+const MAX_STREAMS: usize = 1024;
+/// Streams that the peer opened and nobody has accepted.
+const MAX_UNACCEPTED: usize = 128;
+/// Data goes out in frames of at most this size, so that streams take turns.
+const MAX_DATA_FRAME: usize = 16 * 1024;
+/// Frames that wait to be written.
+const OUT_QUEUE: usize = 32;
+/// Replies to the peer that wait to be written; a peer that causes more and does not read is cut off.
+const MAX_CONTROL_QUEUE: usize = 4096;
+/// Received data that a stream's user has not taken, without flow control.
+const MAX_BUFFERED: usize = 256 * 1024;
 
-/// Who opened the connection: clients use odd stream ids, servers even ones.
+/// How a session is to behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Client,
-    Server,
+pub struct Config {
+    /// This side opened the connection: its streams have odd numbers.
+    pub client: bool,
+    /// Both sides keep to windows.
+    pub flow_control: bool,
 }
 
-/// The session or stream has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stream is closed")]
-pub struct Closed;
-
-/// What the writer is asked to send; header blocks are compressed in the order of sending.
-enum Outgoing {
-    Open { id: u32, headers: Headers, fin: bool },
-    Reply { id: u32, headers: Headers },
-    Frame(Frame),
+impl Config {
+    pub fn client() -> Self {
+        Self { client: true, flow_control: false }
+    }
+    pub fn server() -> Self {
+        Self { client: false, flow_control: false }
+    }
 }
 
-/// A session. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Session {
-    shared: Arc<Shared>,
-    outgoing: mpsc::Sender<Outgoing>,
-    accepted: Arc<tokio::sync::Mutex<mpsc::Receiver<Stream>>>,
+/// Why a session or a stream ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the SPDY connection ended")]
+    Closed,
+    #[error("the stream was reset by the peer (code {})", .0.0)]
+    Reset(ResetCode),
+    #[error("the stream was already closed for writing")]
+    Finished,
+    #[error("the peer takes no more streams")]
+    GoingAway,
+    #[error("SPDY protocol: {0}")]
+    Protocol(Arc<FrameError>),
+    #[error("SPDY connection: {0}")]
+    Io(Arc<std::io::Error>),
 }
 
-#[derive(Debug)]
+/// A connection. Cheap to clone; it ends with [`Session::close`], or when the driving future is dropped.
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
 struct Shared {
-    role: Role,
-    next_id: AtomicU32,
-    streams: Mutex<BTreeMap<u32, mpsc::Sender<Bytes>>>,
+    config: Config,
+    state: Mutex<State>,
+    /// Something changed that the writer, or somebody who accepts, waits for.
+    wake_writer: Notify,
+    accepted: Notify,
+    out: mpsc::Sender<Out>,
 }
 
-/// One stream: what the peer sends and what we send.
-#[derive(Debug)]
-pub struct Stream {
-    /// The headers with which it was opened.
-    pub headers: Headers,
-    pub reader: StreamReader,
-    pub writer: StreamWriter,
+/// What waits to be written in order.
+enum Out {
+    Frame(Frame),
+    Data { id: u32, fin: bool, data: Bytes },
 }
 
-/// The peer's side of a stream.
-#[derive(Debug)]
-pub struct StreamReader {
-    incoming: mpsc::Receiver<Bytes>,
+struct State {
+    next_id: u32,
+    next_ping: u32,
+    streams: BTreeMap<u32, Arc<StreamShared>>,
+    unaccepted: VecDeque<Stream>,
+    /// Replies, which go out before what is in the queue.
+    control: VecDeque<Frame>,
+    pings: BTreeMap<u32, oneshot::Sender<()>>,
+    going_away: bool,
+    closing: bool,
+    /// Why the connection ended.
+    ended: Option<Error>,
+    /// What the whole session may still send, with flow control.
+    send_window: i64,
+    initial_send_window: i64,
+    /// Received and taken, but not yet told to the peer.
+    unacknowledged: u32,
+    last_peer_id: u32,
 }
 
-/// Our side of a stream. Dropped without [`StreamWriter::finish`], it is reset.
-#[derive(Debug)]
-pub struct StreamWriter {
+struct StreamShared {
     id: u32,
-    outgoing: mpsc::Sender<Outgoing>,
+    state: Mutex<StreamState>,
+    /// The state changed.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct StreamState {
+    received: VecDeque<Bytes>,
+    buffered: usize,
+    /// The peer will send no more.
+    peer_finished: bool,
+    /// We will send no more.
     finished: bool,
+    replied: bool,
+    reset: Option<ResetCode>,
+    ended: Option<Error>,
+    /// Nobody will read what the peer still sends.
+    abandoned: bool,
+    send_window: i64,
+    unacknowledged: u32,
+}
+
+/// A stream. Dropped before this side has finished, it is reset; dropped after that, what was written still goes out and
+/// what comes is discarded.
+pub struct Stream {
+    headers: Headers,
+    inner: Arc<StreamShared>,
+    session: Arc<Shared>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("id", &self.inner.id).field("headers", &self.headers).finish_non_exhaustive()
+    }
+}
+
+/// Counts taken bytes, and gives what is to be told to the peer once it is half a window.
+fn due(unacknowledged: &mut u32, n: usize) -> Option<u32> {
+    *unacknowledged = unacknowledged.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    (*unacknowledged >= INITIAL_WINDOW / 2).then(|| std::mem::take(unacknowledged))
+}
+
+/// Waits until `check` gives something; it is asked again after each notification.
+async fn wait<T>(notify: &Notify, mut check: impl FnMut() -> Option<T>) -> T {
+    loop {
+        let notified = notify.notified();
+        tokio::pin!(notified);
+        // Registered before the look, so that a change in between is not missed.
+        notified.as_mut().enable();
+        if let Some(found) = check() {
+            return found;
+        }
+        notified.await;
+    }
 }
 
 impl Session {
-    /// A session over a connection on which the upgrade is done, and the future that drives it.
-    pub fn new<T>(
-        io: T,
-        role: Role,
-    ) -> (Self, impl Future<Output = Result<(), ProtocolError>> + Send + 'static)
+    /// A session over `io`, which has done its handshake. The second part moves the bytes and must be spawned (or awaited
+    /// beside the rest); it ends with the connection.
+    pub fn new<IO>(io: IO, config: Config) -> (Self, impl Future<Output = ()> + Send + 'static)
     where
-        T: AsyncRead + AsyncWrite + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Send + 'static,
     {
+        let (out, queue) = mpsc::channel(OUT_QUEUE);
+        let state = State {
+            next_id: if config.client { 1 } else { 2 },
+            next_ping: if config.client { 1 } else { 2 },
+            streams: BTreeMap::new(),
+            unaccepted: VecDeque::new(),
+            control: VecDeque::new(),
+            pings: BTreeMap::new(),
+            going_away: false,
+            closing: false,
+            ended: None,
+            send_window: INITIAL_WINDOW.into(),
+            initial_send_window: INITIAL_WINDOW.into(),
+            unacknowledged: 0,
+            last_peer_id: 0,
+        };
         let shared = Arc::new(Shared {
-            role,
-            next_id: AtomicU32::new(if role == Role::Client { 1 } else { 2 }),
-            streams: Mutex::default(),
+            config,
+            state: Mutex::new(state),
+            wake_writer: Notify::new(),
+            accepted: Notify::new(),
+            out,
         });
-        let (outgoing, to_write) = mpsc::channel(WRITE_QUEUE);
-        let (accept, accepted) = mpsc::channel(ACCEPT_QUEUE);
-        let driver = drive(io, Arc::clone(&shared), outgoing.downgrade(), to_write, accept);
-        (Self { shared, outgoing, accepted: Arc::new(tokio::sync::Mutex::new(accepted)) }, driver)
+        (Self(Arc::clone(&shared)), driver::drive(io, shared, queue))
     }
 
-    /// Opens a stream.
-    pub async fn open(&self, headers: Headers) -> Result<Stream, Closed> {
-        let id = self.shared.next_id.fetch_add(2, Ordering::Relaxed);
-        let stream = self.shared.register(id, headers.clone(), &self.outgoing).ok_or(Closed)?;
-        self.outgoing.send(Outgoing::Open { id, headers, fin: false }).await.map_err(|_| Closed)?;
+    /// Opens a stream and waits for the peer's reply to it.
+    pub async fn open(&self, headers: Headers) -> Result<Stream, Error> {
+        // The place in the queue comes first: numbers must go out in their order.
+        let permit = self.0.out.reserve().await.map_err(|_| self.0.end())?;
+        let stream = {
+            let mut state = self.0.state.lock();
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            if state.going_away || state.closing || state.streams.len() >= MAX_STREAMS {
+                return Err(Error::GoingAway);
+            }
+            let id = state.next_id;
+            state.next_id += 2;
+            let stream = self.0.add_stream(&mut state, id, headers.clone());
+            permit.send(Out::Frame(Frame::SynStream { id, fin: false, headers }));
+            stream
+        };
+        let inner = Arc::clone(&stream.inner);
+        wait(&inner.changed, || {
+            let state = inner.state.lock();
+            match (&state.ended, state.reset) {
+                _ if state.replied => Some(Ok(())),
+                (Some(error), _) => Some(Err(error.clone())),
+                (None, Some(code)) => Some(Err(Error::Reset(code))),
+                _ => None,
+            }
+        })
+        .await?;
         Ok(stream)
     }
 
-    /// The next stream that the peer opens; `None` once the session has ended.
+    /// The next stream that the peer opens, which thereby gets its reply; `None` when the connection has ended.
     pub async fn accept(&self) -> Option<Stream> {
-        self.accepted.lock().await.recv().await
+        let stream = wait(&self.0.accepted, || {
+            let mut state = self.0.state.lock();
+            match state.unaccepted.pop_front() {
+                Some(stream) => Some(Some(stream)),
+                None => (state.ended.is_some() || state.closing).then_some(None),
+            }
+        })
+        .await?;
+        self.0.control(Frame::SynReply { id: stream.inner.id, fin: false, headers: Headers::new() });
+        Some(stream)
+    }
+
+    /// Asks the peer for a sign of life and waits for it.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let (sender, receiver) = oneshot::channel();
+        let id = {
+            let mut state = self.0.state.lock();
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            let id = state.next_ping;
+            state.next_ping = state.next_ping.wrapping_add(2);
+            state.pings.insert(id, sender);
+            id
+        };
+        self.0.control(Frame::Ping { id });
+        receiver.await.map_err(|_| self.0.end())
+    }
+
+    /// Tells the peer that the connection ends, and ends it once what waits has been written.
+    pub fn close(&self) {
+        let last_good = {
+            let mut state = self.0.state.lock();
+            if state.closing {
+                return;
+            }
+            state.closing = true;
+            state.last_peer_id
+        };
+        self.0.control(Frame::GoAway { last_good });
+        self.0.accepted.notify_waiters();
+    }
+
+    /// Ends once the connection has.
+    pub async fn closed(&self) {
+        wait(&self.0.accepted, || self.0.state.lock().ended.is_some().then_some(())).await;
     }
 }
 
 impl Shared {
-    fn register(&self, id: u32, headers: Headers, outgoing: &mpsc::Sender<Outgoing>) -> Option<Stream> {
-        let (incoming, receiver) = mpsc::channel(STREAM_QUEUE);
-        let mut streams = self.streams.lock();
-        if streams.len() >= STREAMS_MAX || streams.contains_key(&id) {
-            return None;
+    fn add_stream(self: &Arc<Self>, state: &mut State, id: u32, headers: Headers) -> Stream {
+        let stream = StreamState { send_window: state.initial_send_window, ..StreamState::default() };
+        let inner = Arc::new(StreamShared { id, state: Mutex::new(stream), changed: Notify::new() });
+        state.streams.insert(id, Arc::clone(&inner));
+        Stream { headers, inner, session: Arc::clone(self) }
+    }
+
+    /// Queues a reply. It never waits: the reader, which causes most of them, must not hang on the writer.
+    fn control(&self, frame: Frame) {
+        let mut state = self.state.lock();
+        if state.ended.is_none() {
+            state.control.push_back(frame);
         }
-        streams.insert(id, incoming);
-        Some(Stream {
-            headers,
-            reader: StreamReader { incoming: receiver },
-            writer: StreamWriter { id, outgoing: outgoing.clone(), finished: false },
-        })
+        drop(state);
+        self.wake_writer.notify_one();
+    }
+
+    fn end(&self) -> Error {
+        self.state.lock().ended.clone().unwrap_or(Error::Closed)
+    }
+
+    /// Ends the connection for everybody who waits on it.
+    fn finish(&self, error: Error) {
+        let (streams, unaccepted) = {
+            let mut state = self.state.lock();
+            if state.ended.is_some() {
+                return;
+            }
+            state.ended = Some(error.clone());
+            state.pings.clear();
+            state.control.clear();
+            (std::mem::take(&mut state.streams), std::mem::take(&mut state.unaccepted))
+        };
+        for stream in streams.values() {
+            stream.state.lock().ended = Some(error.clone());
+            stream.changed.notify_waiters();
+        }
+        // Outside the lock: dropping a stream takes it.
+        drop(unaccepted);
+        self.accepted.notify_waiters();
+        self.wake_writer.notify_one();
+    }
+
+    /// Makes room: wakes the reader of the connection, and tells the peer once half a window has been taken.
+    fn taken(&self, stream: &StreamShared, n: usize) {
+        stream.changed.notify_waiters();
+        if !self.config.flow_control {
+            return;
+        }
+        let delta = due(&mut stream.state.lock().unacknowledged, n);
+        if let Some(delta) = delta {
+            self.control(Frame::WindowUpdate { id: stream.id, delta });
+        }
+        self.session_taken(n);
+    }
+
+    /// As [`Shared::taken`], for data of a stream that is gone.
+    fn session_taken(&self, n: usize) {
+        if !self.config.flow_control {
+            return;
+        }
+        let delta = due(&mut self.state.lock().unacknowledged, n);
+        if let Some(delta) = delta {
+            self.control(Frame::WindowUpdate { id: 0, delta });
+        }
+    }
+
+    /// Forgets a stream that both sides have finished.
+    fn forget_if_done(&self, stream: &StreamShared) {
+        let done = {
+            let state = stream.state.lock();
+            (state.finished && state.peer_finished) || state.reset.is_some()
+        };
+        if done {
+            self.state.lock().streams.remove(&stream.id);
+        }
     }
 }
 
 impl Stream {
-    /// The value of a header, by its lower-case name.
+    /// The headers that the stream was opened with. Names are in lower case.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
-}
 
-impl StreamReader {
-    /// The next bytes; `None` once the peer has finished or the session has ended.
-    pub async fn read(&mut self) -> Option<Bytes> {
-        self.incoming.recv().await
+    /// The next data; `None` once the peer has finished.
+    pub async fn read(&self) -> Result<Option<Bytes>, Error> {
+        let data = wait(&self.inner.changed, || {
+            let mut state = self.inner.state.lock();
+            if let Some(data) = state.received.pop_front() {
+                state.buffered -= data.len();
+                return Some(Ok(Some(data)));
+            }
+            if state.peer_finished {
+                return Some(Ok(None));
+            }
+            match (state.reset, &state.ended) {
+                (Some(code), _) => Some(Err(Error::Reset(code))),
+                (None, Some(error)) => Some(Err(error.clone())),
+                (None, None) => None,
+            }
+        })
+        .await?;
+        if let Some(data) = &data {
+            self.session.taken(&self.inner, data.len());
+        }
+        Ok(data)
     }
-}
 
-impl StreamWriter {
-    pub async fn write(&mut self, mut data: Bytes) -> Result<(), Closed> {
+    /// Sends data; waits while the connection (and with flow control the peer) takes no more.
+    pub async fn write(&self, mut data: Bytes) -> Result<(), Error> {
         while !data.is_empty() {
-            let part = data.split_to(data.len().min(DATA_MAX));
-            self.send(Frame::Data { id: self.id, fin: false, data: part }).await?;
+            let granted = self.credit(data.len().min(MAX_DATA_FRAME)).await?;
+            let piece = data.split_to(granted);
+            self.queue(false, piece).await?;
         }
         Ok(())
     }
 
-    /// Ends our side; the peer may go on.
-    pub async fn finish(mut self) -> Result<(), Closed> {
-        self.finished = true;
-        self.send(Frame::Data { id: self.id, fin: true, data: Bytes::new() }).await
-    }
-
-    async fn send(&self, frame: Frame) -> Result<(), Closed> {
-        self.outgoing.send(Outgoing::Frame(frame)).await.map_err(|_| Closed)
-    }
-}
-
-impl Drop for StreamWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // A full queue means that the peer does not read: it learns of the end with the connection's.
-            let _ = self.outgoing.try_send(Outgoing::Frame(Frame::Reset { id: self.id, status: CANCEL }));
-        }
-    }
-}
-
-async fn drive<T>(
-    io: T,
-    shared: Arc<Shared>,
-    outgoing: mpsc::WeakSender<Outgoing>,
-    to_write: mpsc::Receiver<Outgoing>,
-    accept: mpsc::Sender<Stream>,
-) -> Result<(), ProtocolError>
-where
-    T: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let (reader, writer) = tokio::io::split(io);
-    // The writer ends when every handle and stream is gone; the reader, when the peer is. Either ends the session.
-    let result = tokio::select! {
-        biased;
-        result = read_frames(reader, &shared, outgoing, accept) => result,
-        () = write_frames(writer, to_write) => Ok(()),
-    };
-    shared.streams.lock().clear();
-    result
-}
-
-async fn write_frames(mut writer: impl AsyncWrite + Unpin, mut to_write: mpsc::Receiver<Outgoing>) {
-    let mut compressor = Compressor::new();
-    let mut buffer = BytesMut::new();
-    while let Some(first) = to_write.recv().await {
-        let mut next = Some(first);
-        // What waits goes out together.
-        while let Some(item) = next {
-            encode(item, &mut compressor, &mut buffer);
-            next = if buffer.len() < DATA_MAX * 2 { to_write.try_recv().ok() } else { None };
-        }
-        if writer.write_all(&buffer).await.is_err() || writer.flush().await.is_err() {
-            return;
-        }
-        buffer.clear();
-    }
-    // The peer has closed already when this fails.
-    let _ = writer.shutdown().await;
-}
-
-fn encode(item: Outgoing, compressor: &mut Compressor, buffer: &mut BytesMut) {
-    let frame = match item {
-        Outgoing::Open { id, headers, fin } => {
-            Frame::SynStream { id, fin, block: compressor.compress(&headers).into() }
-        }
-        Outgoing::Reply { id, headers } => {
-            Frame::SynReply { id, fin: false, block: compressor.compress(&headers).into() }
-        }
-        Outgoing::Frame(frame) => frame,
-    };
-    frame.encode(buffer);
-}
-
-async fn read_frames(
-    mut reader: impl AsyncRead + Unpin,
-    shared: &Shared,
-    outgoing: mpsc::WeakSender<Outgoing>,
-    accept: mpsc::Sender<Stream>,
-) -> Result<(), ProtocolError> {
-    let mut decompressor = Decompressor::new();
-    let mut buffer = BytesMut::with_capacity(DATA_MAX);
-    loop {
-        while let Some(frame) = Frame::decode(&mut buffer)? {
-            if !take(frame, shared, &mut decompressor, &outgoing, &accept).await? {
+    /// Says that no more data will come (half-close). The other direction stays open.
+    pub async fn finish(&self) -> Result<(), Error> {
+        {
+            let mut state = self.inner.state.lock();
+            if state.finished {
                 return Ok(());
             }
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            state.finished = true;
         }
-        match reader.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return Ok(()),
-            Ok(_) => {}
+        self.queue(true, Bytes::new()).await?;
+        self.session.forget_if_done(&self.inner);
+        Ok(())
+    }
+
+    /// Ends the stream at once, in both directions.
+    pub fn reset(&self) {
+        {
+            let mut state = self.inner.state.lock();
+            if state.reset.is_some() || state.ended.is_some() {
+                return;
+            }
+            state.reset = Some(ResetCode::CANCEL);
         }
+        self.session.control(Frame::Reset { id: self.inner.id, code: ResetCode::CANCEL });
+        self.session.forget_if_done(&self.inner);
+        self.inner.changed.notify_waiters();
+    }
+
+    /// Waits until at least one byte may be sent, and takes what may, up to `wanted`.
+    async fn credit(&self, wanted: usize) -> Result<usize, Error> {
+        wait(&self.inner.changed, || {
+            let mut stream = self.inner.state.lock();
+            if stream.finished {
+                return Some(Err(Error::Finished));
+            }
+            match (stream.reset, &stream.ended) {
+                (Some(code), _) => return Some(Err(Error::Reset(code))),
+                (None, Some(error)) => return Some(Err(error.clone())),
+                (None, None) => {}
+            }
+            if !self.session.config.flow_control {
+                return Some(Ok(wanted));
+            }
+            // Lock order: a stream, then its session.
+            let mut session = self.session.state.lock();
+            let window = stream.send_window.min(session.send_window);
+            let granted = usize::try_from(window).unwrap_or(0).min(wanted);
+            if granted == 0 {
+                return None;
+            }
+            let taken = i64::try_from(granted).expect("a part of one frame");
+            stream.send_window -= taken;
+            session.send_window -= taken;
+            Some(Ok(granted))
+        })
+        .await
+    }
+
+    async fn queue(&self, fin: bool, data: Bytes) -> Result<(), Error> {
+        let out = Out::Data { id: self.inner.id, fin, data };
+        self.session.out.send(out).await.map_err(|_| self.session.end())
     }
 }
 
-/// Acts on one frame; false ends the session.
-async fn take(
-    frame: Frame,
-    shared: &Shared,
-    decompressor: &mut Decompressor,
-    outgoing: &mpsc::WeakSender<Outgoing>,
-    accept: &mpsc::Sender<Stream>,
-) -> Result<bool, ProtocolError> {
-    match frame {
-        Frame::SynStream { id, fin, block } => {
-            let headers = decompressor.decompress(&block)?;
-            let ours = if shared.role == Role::Client { 1 } else { 0 };
-            if id == 0 || id % 2 == ours {
-                return Err(ProtocolError("the peer opened a stream with an id of ours"));
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let unread = {
+            let mut state = self.inner.state.lock();
+            if state.peer_finished || state.reset.is_some() || state.ended.is_some() {
+                // Nothing comes any more; whether we have finished is decided below.
+                0
+            } else {
+                state.abandoned = state.finished;
+                state.received.clear();
+                std::mem::take(&mut state.buffered)
             }
-            let Some(outgoing) = outgoing.upgrade() else { return Ok(false) };
-            let Some(stream) = shared.register(id, headers, &outgoing) else {
-                return Err(ProtocolError("the peer opened too many streams, or one twice"));
-            };
-            if outgoing.send(Outgoing::Reply { id, headers: Vec::new() }).await.is_err() {
-                return Ok(false);
-            }
-            if fin {
-                shared.streams.lock().remove(&id);
-            }
-            // Nobody accepts any more: the stream is dropped, which resets it.
-            let _ = accept.send(stream).await;
+        };
+        let finished = self.inner.state.lock().finished;
+        if finished {
+            self.session.taken(&self.inner, unread);
+        } else {
+            self.reset();
         }
-        Frame::SynReply { id, fin, block } => {
-            // Compression runs through all blocks: each must be decompressed, wanted or not.
-            decompressor.decompress(&block)?;
-            if fin {
-                shared.streams.lock().remove(&id);
-            }
-        }
-        Frame::Headers { id, fin, block } => {
-            decompressor.decompress(&block)?;
-            if fin {
-                shared.streams.lock().remove(&id);
-            }
-        }
-        Frame::Data { id, fin, data } => {
-            let stream = shared.streams.lock().get(&id).cloned();
-            if let Some(stream) = stream
-                && !data.is_empty()
-                && stream.send(data).await.is_err()
-            {
-                // Our side does not read any more.
-                shared.streams.lock().remove(&id);
-            }
-            if fin {
-                shared.streams.lock().remove(&id);
-            }
-        }
-        Frame::Reset { id, .. } => {
-            shared.streams.lock().remove(&id);
-        }
-        Frame::Ping { id } => {
-            // Odd pings are the client's: those of the peer are answered, answers to ours need nothing.
-            let from_client = id % 2 == 1;
-            if from_client == (shared.role == Role::Server)
-                && let Some(outgoing) = outgoing.upgrade()
-            {
-                let _ = outgoing.send(Outgoing::Frame(Frame::Ping { id })).await;
-            }
-        }
-        // Streams that are open go on; the peer closes when they have ended.
-        Frame::GoAway { .. } | Frame::Other => {}
     }
-    Ok(true)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use component::Tasks;
-
-    fn pair(tasks: &Tasks) -> (Session, Session) {
-        let (a, b) = tokio::io::duplex(4096);
-        let (client, driver_a) = Session::new(a, Role::Client);
-        let (server, driver_b) = Session::new(b, Role::Server);
-        tasks.spawn("client", async move { driver_a.await.expect("the peer keeps the protocol") });
-        tasks.spawn("server", async move { driver_b.await.expect("the peer keeps the protocol") });
-        (client, server)
-    }
-
-    async fn read_all(mut reader: StreamReader) -> Vec<u8> {
-        let mut out = Vec::new();
-        while let Some(data) = reader.read().await {
-            out.extend_from_slice(&data);
-        }
-        out
-    }
-
-    #[tokio::test]
-    async fn a_half_closed_stream_goes_on_the_other_way() {
-        let tasks = Tasks::new("test");
-        let (client, server) = pair(&tasks);
-        let mut stream = client.open(vec![("streamtype".into(), "stdin".into())]).await.unwrap();
-        let mut other = server.accept().await.unwrap();
-        assert_eq!(other.header("streamtype"), Some("stdin"));
-        stream.writer.write(Bytes::from_static(b"all of it")).await.unwrap();
-        stream.writer.finish().await.unwrap();
-        assert_eq!(read_all(other.reader).await, b"all of it");
-        other.writer.write(Bytes::from_static(b"the answer")).await.unwrap();
-        other.writer.finish().await.unwrap();
-        assert_eq!(read_all(stream.reader).await, b"the answer");
-    }
-
-    #[tokio::test]
-    async fn much_data_passes_both_ways_at_once() {
-        let tasks = Tasks::new("test");
-        let (client, server) = pair(&tasks);
-        let stream = client.open(Vec::new()).await.unwrap();
-        let other = server.accept().await.unwrap();
-        let sent: Vec<u8> = (0..3_000_000u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
-        let send = |mut writer: StreamWriter, data: Vec<u8>| async move {
-            writer.write(data.into()).await.unwrap();
-            writer.finish().await.unwrap();
-        };
-        let ((), (), there, back) = tokio::join!(
-            send(stream.writer, sent.clone()),
-            send(other.writer, sent.clone()),
-            read_all(other.reader),
-            read_all(stream.reader)
-        );
-        assert!(there == sent && back == sent);
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_session_ends_its_streams() {
-        let tasks = Tasks::new("test");
-        let (client, server) = pair(&tasks);
-        let stream = client.open(Vec::new()).await.unwrap();
-        let other = server.accept().await.unwrap();
-        drop((stream, client));
-        assert_eq!(read_all(other.reader).await, b"");
-        assert!(server.accept().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn streams_are_bounded() {
-        let (a, b) = tokio::io::duplex(1 << 20);
-        let (client, driver_a) = Session::new(a, Role::Client);
-        let (server, driver_b) = Session::new(b, Role::Server);
-        let tasks = Tasks::new("test");
-        tasks.spawn("client", async move { driver_a.await.unwrap_or(()) });
-        let open = async {
-            let mut streams = Vec::new();
-            for _ in 0..STREAMS_MAX {
-                streams.push(client.open(Vec::new()).await.unwrap());
-            }
-            assert!(client.open(Vec::new()).await.is_err());
-        };
-        let hold = async {
-            let mut held = Vec::new();
-            while let Some(stream) = server.accept().await {
-                held.push(stream);
-            }
-        };
-        tasks.spawn("server", async move { driver_b.await.unwrap_or(()) });
-        tokio::select! {
-            biased;
-            () = open => {}
-            () = hold => panic!("the session ended"),
-        }
-    }
-}
+mod tests;
