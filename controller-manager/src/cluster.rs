@@ -19,6 +19,7 @@ use component::Tasks;
 use env::Env;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -60,10 +61,17 @@ impl tower::Service<TransportRequest> for Watched {
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await?;
-            if answer.status().as_u16() == 403 {
-                forbidden.lock().push(line);
+            if answer.status().as_u16() != 403 {
+                return Ok(answer);
             }
-            Ok(answer)
+            let (parts, body) = answer.into_parts();
+            let bytes = body.collect().await.expect("an error's body is whole").to_bytes();
+            let text = String::from_utf8_lossy(&bytes);
+            // In a namespace that goes away creates are refused to everybody.
+            if !text.contains("NamespaceTerminating") {
+                forbidden.lock().push(format!("{line}: {text}"));
+            }
+            Ok(http::Response::from_parts(parts, bytes.into()))
         }
         .boxed()
     }

@@ -81,7 +81,7 @@ async fn an_object_whose_owner_never_was_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_namespace_gets_its_basics_and_goes_with_all_it_holds() {
     let cluster = Cluster::start().await;
-    cluster.create(&NAMESPACES, "", &json!({"metadata": {"name": "team"}})).await;
+    cluster.create(&NAMESPACES, "", &json!({"metadata": {"name": "team"}, "spec": {"finalizers": ["kubernetes"]}})).await;
     cluster.eventually(&SERVICE_ACCOUNTS, "team", "the default account", |all| names(all) == ["default"]).await;
     let maps = cluster.eventually(&CONFIG_MAPS, "team", "the root CA", |all| all.len() == 1).await;
     assert_eq!((names(&maps), &maps[0]["data"]["ca.crt"]), (vec!["kube-root-ca.crt"], &json!("CA")));
