@@ -5,6 +5,7 @@ pub mod body;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod listing;
+pub(crate) mod proxy;
 pub(crate) mod read;
 pub(crate) mod render;
 pub(crate) mod write;
