@@ -75,7 +75,9 @@ pub struct Args {
 impl Args {
     fn config(&self) -> Result<Config, ConfigError> {
         if !self.use_service_account_credentials {
-            return Err(ConfigError("--use-service-account-credentials=false: controllers never share rights".into()));
+            return Err(ConfigError(
+                "--use-service-account-credentials=false: controllers never share rights".into(),
+            ));
         }
         let names: Vec<&str> = controllers::all().iter().map(|c| c.name).collect();
         let all = self.controllers.iter().any(|c| c == "*");
@@ -130,7 +132,8 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let client = Client::from_kubeconfig(&kubeconfig).await?.with_user_agent("kube-controller-manager");
     let tls = serving_tls(args)?;
     if args.secure_port != 0 {
-        let listener = tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
+        let listener =
+            tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
         let metrics = Metrics::new();
         component::serving::serve(&tasks, listener, Serving { handler: handler(metrics), tls: Some(tls) });
     }
@@ -139,7 +142,9 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let mut clients = std::collections::BTreeMap::new();
     for controller in controllers::all() {
         let account = controller.service_account;
-        let made = Client::as_service_account(&kubeconfig, &client, "kube-system", account, env.clock.clone()).await?;
+        let made =
+            Client::as_service_account(&kubeconfig, &client, "kube-system", account, env.clock.clone())
+                .await?;
         clients.insert(account, made);
     }
     let factory: crate::ClientFactory = Arc::new(move |account: &str| clients[account].clone());
@@ -173,8 +178,13 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
         },
         _ => {
             let host = host_name()?;
-            let authority = pki::Authority::create(&format!("{host}-ca"), now).map_err(|e| ConfigError(e.to_string()))?;
-            let request = pki::CertificateRequest::server(&host, vec![host.clone(), "localhost".into()], vec![args.bind_address]);
+            let authority =
+                pki::Authority::create(&format!("{host}-ca"), now).map_err(|e| ConfigError(e.to_string()))?;
+            let request = pki::CertificateRequest::server(
+                &host,
+                vec![host.clone(), "localhost".into()],
+                vec![args.bind_address],
+            );
             authority.issue(&request, now).map_err(|e| ConfigError(e.to_string()))?
         }
     };

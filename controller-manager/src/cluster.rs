@@ -13,7 +13,8 @@ use apiserver::auth::Chain;
 use apiserver::seams::{Authorizer, UserInfo};
 use apiserver::{ApiServer, Deps, InProcess, Plugins};
 use client::{
-    ApiResource, Client, DeleteParams, Event, Informers, Key, PartialObject, Patch, TransportRequest, resources,
+    ApiResource, Client, DeleteParams, Event, Informers, Key, PartialObject, Patch, TransportRequest,
+    resources,
 };
 use component::Tasks;
 use env::Env;
@@ -96,7 +97,11 @@ impl Cluster {
             let (server, forbidden) = (Arc::clone(&server), Arc::clone(&forbidden));
             move |user: UserInfo| {
                 let name = user.name.clone();
-                Client::in_process(Watched { inner: server.service(user), user: name, forbidden: Arc::clone(&forbidden) })
+                Client::in_process(Watched {
+                    inner: server.service(user),
+                    user: name,
+                    forbidden: Arc::clone(&forbidden),
+                })
             }
         };
         let admin = Client::in_process(server.service(user("admin", &["system:masters"])));
@@ -169,8 +174,18 @@ impl Cluster {
         self.admin.list::<Value>(ty, &params).await.expect("the admin may").items
     }
 
-    pub(crate) async fn patch(&self, ty: &client::ResourceType, namespace: &str, name: &str, sub: &str, body: Value) {
-        self.admin.patch::<Value>(ty, namespace, name, sub, &Patch::Merge(body)).await.expect("the patch is valid");
+    pub(crate) async fn patch(
+        &self,
+        ty: &client::ResourceType,
+        namespace: &str,
+        name: &str,
+        sub: &str,
+        body: Value,
+    ) {
+        self.admin
+            .patch::<Value>(ty, namespace, name, sub, &Patch::Merge(body))
+            .await
+            .expect("the patch is valid");
     }
 
     /// Waits until the list of a resource looks as `condition` wants it; looks again after each change.
@@ -244,7 +259,9 @@ async fn start_server(tasks: &Tasks, env: &Env) -> Arc<ApiServer> {
         run_uid: "uid".into(),
         client_ca_pem: String::new(),
     };
-    apiserver::bootstrap::run(server.objects(), &config, env.clock.now()).await.expect("an empty store takes all");
+    apiserver::bootstrap::run(server.objects(), &config, env.clock.now())
+        .await
+        .expect("an empty store takes all");
     server
 }
 

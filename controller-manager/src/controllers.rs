@@ -26,10 +26,20 @@ pub fn all() -> Vec<Controller> {
         of("node-lifecycle-controller", "node-controller", crate::nodelifecycle::start),
         of("taint-eviction-controller", "node-controller", crate::taint_eviction::start),
         of("node-ipam-controller", "node-controller", crate::node_ipam::start),
+        of(
+            "persistentvolumeclaim-protection-controller",
+            "pvc-protection-controller",
+            crate::pvc_protection::start,
+        ),
+        of("persistentvolume-protection-controller", "pv-protection-controller", crate::pv_protection::start),
         of("pod-garbage-collector-controller", "pod-garbage-collector", crate::podgc::start),
         of("deployment-controller", "deployment-controller", crate::deployment::start),
         of("replicaset-controller", "replicaset-controller", crate::replicaset::start),
-        of("replicationcontroller-controller", "replication-controller", crate::replicaset::start_replication),
+        of(
+            "replicationcontroller-controller",
+            "replication-controller",
+            crate::replicaset::start_replication,
+        ),
     ]
 }
 

@@ -4,7 +4,8 @@ use client::{ApiResource, Client, Error};
 use serde::Deserialize;
 use serde_json::Value;
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 /// A resource in the version that its group prefers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +63,8 @@ pub(crate) async fn discover(client: &Client) -> Result<Found, Error> {
     for root in ["/api", "/apis"] {
         let answer: Value = client.get_accept(root, AGGREGATED).await?;
         if answer["kind"] == "APIGroupDiscoveryList" {
-            let groups: Vec<Group> =
-                Deserialize::deserialize(&answer["items"]).map_err(|e: serde_json::Error| Error::Decode(e.to_string()))?;
+            let groups: Vec<Group> = Deserialize::deserialize(&answer["items"])
+                .map_err(|e: serde_json::Error| Error::Decode(e.to_string()))?;
             groups.into_iter().for_each(|group| take_group(group, &mut found));
         } else {
             plain(client, root, &answer, &mut found).await;
@@ -76,7 +77,10 @@ fn take_group(group: Group, found: &mut Found) {
     let name = group.metadata.name;
     for version in group.versions {
         if version.freshness == "Stale" {
-            found.failed.push(format!("{}: stale GroupVersion discovery", client::url::api_version(&name, &version.version)));
+            found.failed.push(format!(
+                "{}: stale GroupVersion discovery",
+                client::url::api_version(&name, &version.version)
+            ));
         }
         for resource in version.resources {
             let namespaced = resource.scope == "Namespaced";
@@ -86,7 +90,15 @@ fn take_group(group: Group, found: &mut Found) {
     }
 }
 
-fn add(found: &mut Found, group: &str, version: &str, plural: String, kind: String, namespaced: bool, verbs: Vec<String>) {
+fn add(
+    found: &mut Found,
+    group: &str,
+    version: &str,
+    plural: String,
+    kind: String,
+    namespaced: bool,
+    verbs: Vec<String>,
+) {
     // Versions come in the order of preference: the first that has a resource is the one to use.
     if found.resources.iter().any(|s| s.resource.group == group && s.resource.plural == plural) {
         return;
@@ -105,13 +117,16 @@ async fn plain(client: &Client, root: &str, answer: &Value, found: &mut Found) {
     for group in strings(&answer["groups"]) {
         let name = group["name"].as_str().unwrap_or_default();
         let preferred = group["preferredVersion"]["version"].as_str().unwrap_or_default();
-        let mut versions: Vec<String> =
-            strings(&group["versions"]).iter().filter_map(|v| v["version"].as_str().map(str::to_owned)).collect();
+        let mut versions: Vec<String> = strings(&group["versions"])
+            .iter()
+            .filter_map(|v| v["version"].as_str().map(str::to_owned))
+            .collect();
         versions.sort_by_key(|v| v != preferred);
         group_versions.extend(versions.into_iter().map(|v| (name.to_owned(), v)));
     }
     for (group, version) in group_versions {
-        let path = if group.is_empty() { format!("{root}/{version}") } else { format!("{root}/{group}/{version}") };
+        let path =
+            if group.is_empty() { format!("{root}/{version}") } else { format!("{root}/{group}/{version}") };
         match client.get_accept::<Value>(&path, "application/json").await {
             Ok(list) => {
                 for resource in strings(&list["resources"]) {
@@ -119,7 +134,10 @@ async fn plain(client: &Client, root: &str, answer: &Value, found: &mut Found) {
                     if name.contains('/') {
                         continue;
                     }
-                    let verbs = strings(&resource["verbs"]).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+                    let verbs = strings(&resource["verbs"])
+                        .iter()
+                        .filter_map(|v| v.as_str().map(str::to_owned))
+                        .collect();
                     let kind = resource["kind"].as_str().unwrap_or_default().to_owned();
                     let namespaced = resource["namespaced"].as_bool().unwrap_or(false);
                     add(found, &group, &version, name.to_owned(), kind, namespaced, verbs);
@@ -138,7 +156,8 @@ mod tests {
 
     #[test]
     fn the_preferred_version_wins() {
-        let version = |v: &str, resources: Value| json!({"version": v, "resources": resources, "freshness": "Current"});
+        let version =
+            |v: &str, resources: Value| json!({"version": v, "resources": resources, "freshness": "Current"});
         let resource = |r: &str| json!({"resource": r, "responseKind": {"kind": "K"}, "scope": "Namespaced", "verbs": ["list", "delete"]});
         let group: Group = serde_json::from_value(json!({
             "metadata": {"name": "g"},
@@ -150,6 +169,10 @@ mod tests {
         let got: Vec<(String, String)> =
             found.resources.iter().map(|s| (s.resource.plural.clone(), s.resource.version.clone())).collect();
         assert_eq!(got, [("a".into(), "v2".into()), ("b".into(), "v1".into())]);
-        assert!(found.resources[0].can("list") && !found.resources[0].can("watch") && found.resources[0].resource.namespaced);
+        assert!(
+            found.resources[0].can("list")
+                && !found.resources[0].can("watch")
+                && found.resources[0].resource.namespaced
+        );
     }
 }

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use client::{Client, EventType, Informer, Key, ObjectReference, PartialObject, Recorder, Resource as _, resources};
+use client::{
+    Client, EventType, Informer, Key, ObjectReference, PartialObject, Recorder, Resource as _, resources,
+};
 use controller_kit::{LabelSelector, Queue, SyncError, SyncResult};
 use serde_json::{Value, json};
 
@@ -75,7 +77,12 @@ fn plan_subsets(service: &Service, pods: &[Arc<Pod>]) -> (Vec<Value>, bool) {
             .iter()
             .filter_map(|port| {
                 let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
-                Some((port.name.clone(), find_port(pod, port)?, protocol.to_owned(), port.app_protocol.clone()))
+                Some((
+                    port.name.clone(),
+                    find_port(pod, port)?,
+                    protocol.to_owned(),
+                    port.app_protocol.clone(),
+                ))
             })
             .collect();
         // No port of the Service is on this pod; a headless Service without ports still names its pods.
@@ -90,7 +97,8 @@ fn plan_subsets(service: &Service, pods: &[Arc<Pod>]) -> (Vec<Value>, bool) {
         let ready = pod.is_ready() || service.spec.publish_not_ready_addresses;
         subsets.entry(ports).or_default()[usize::from(!ready)].push(address(service, pod, &ip));
     }
-    let subsets = subsets.into_iter().map(|(ports, [ready, unready])| subset(&ports, ready, unready)).collect();
+    let subsets =
+        subsets.into_iter().map(|(ports, [ready, unready])| subset(&ports, ready, unready)).collect();
     (subsets, truncated)
 }
 
@@ -151,7 +159,9 @@ impl Controller {
         let Some(service) = self.services.get_key(key) else {
             return self.delete(key).await;
         };
-        let Some(selector) = service.spec.selector.as_ref().filter(|s| !s.is_empty()) else { return Ok(None) };
+        let Some(selector) = service.spec.selector.as_ref().filter(|s| !s.is_empty()) else {
+            return Ok(None);
+        };
         if service.spec.kind == "ExternalName" {
             return Ok(None);
         }
@@ -175,7 +185,13 @@ impl Controller {
         }
     }
 
-    async fn write(&self, key: &Key, service: &Service, subsets: Vec<Value>, truncated: bool) -> Result<(), client::Error> {
+    async fn write(
+        &self,
+        key: &Key,
+        service: &Service,
+        subsets: Vec<Value>,
+        truncated: bool,
+    ) -> Result<(), client::Error> {
         let live = self.client.get::<Value>(&resources::ENDPOINTS, &key.namespace, &key.name).await;
         let (mut object, is_new) = match live {
             Ok(live) => (live, false),
@@ -189,7 +205,9 @@ impl Controller {
         object["metadata"]["labels"] = json!(labels(service));
         if truncated {
             object["metadata"]["annotations"][OVER_CAPACITY] = "truncated".into();
-        } else if let Some(annotations) = object["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+        } else if let Some(annotations) =
+            object["metadata"].get_mut("annotations").and_then(Value::as_object_mut)
+        {
             annotations.remove(OVER_CAPACITY);
         }
         if subsets.is_empty() {
@@ -250,7 +268,8 @@ mod tests {
         let expected = json!([{"addresses": [address(1)], "notReadyAddresses": [address(2)],
             "ports": [{"port": 8080, "protocol": "TCP"}]}]);
         assert_eq!((json!(subsets), truncated), (expected, false));
-        let (subsets, _) = plan_subsets(&service(&json!({"publishNotReadyAddresses": true})), &[pod(2, false)]);
+        let (subsets, _) =
+            plan_subsets(&service(&json!({"publishNotReadyAddresses": true})), &[pod(2, false)]);
         assert!(subsets[0].get("notReadyAddresses").is_none());
     }
 

@@ -19,6 +19,8 @@ mod node_ipam;
 mod nodelifecycle;
 mod objects;
 mod podgc;
+mod pv_protection;
+mod pvc_protection;
 mod replicaset;
 mod root_ca;
 mod serviceaccount;
@@ -40,7 +42,13 @@ pub type ClientFactory = Arc<dyn Fn(&str) -> Client + Send + Sync>;
 /// Runs the controllers until `tasks` is asked to stop, or until the leadership is lost (after which nothing of this
 /// call runs any more, and the process is expected to exit as upstream's does). `client` is that of
 /// `system:kube-controller-manager`.
-pub async fn run(config: Config, client: Client, client_factory: ClientFactory, env: Env, tasks: Tasks) -> Ended {
+pub async fn run(
+    config: Config,
+    client: Client,
+    client_factory: ClientFactory,
+    env: Env,
+    tasks: Tasks,
+) -> Ended {
     let config = Arc::new(config);
     let stop = tasks.token();
     if !config.leader_elect {
@@ -73,12 +81,14 @@ fn start(
         Some(fence) => client.with_fence(fence.clone()),
         None => client,
     };
-    let informers = Informers::new(client.with_user_agent("kube-controller-manager"), env.clone(), tasks.clone());
+    let informers =
+        Informers::new(client.with_user_agent("kube-controller-manager"), env.clone(), tasks.clone());
     for controller in controllers::all() {
         if config.disabled.iter().any(|d| d == controller.name) {
             continue;
         }
-        let client = fenced(client_factory(controller.service_account)).with_user_agent("kube-controller-manager");
+        let client =
+            fenced(client_factory(controller.service_account)).with_user_agent("kube-controller-manager");
         let group = tasks.child(controller.name);
         let source = controller.service_account;
         let context = Context {

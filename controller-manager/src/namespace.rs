@@ -18,7 +18,8 @@ use crate::discovery::{self, Served};
 use crate::objects::{Condition, Namespace, Pod};
 
 const FINALIZER: &str = "kubernetes";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// While something is left (a finalizer, a graceful deletion) it is looked at again this often.
 const AGAIN: Duration = Duration::from_secs(5);
 /// After a pod went, the others that go with it should have gone too.
@@ -74,7 +75,10 @@ impl Findings {
     /// The five conditions, with upstream's reasons and wording.
     fn conditions(&self) -> [(&'static str, bool, &'static str, String); 5] {
         let counts = |map: &BTreeMap<String, usize>, word: &str| {
-            map.iter().map(|(what, n)| format!("{what} {word} {n} resource instances")).collect::<Vec<_>>().join(", ")
+            map.iter()
+                .map(|(what, n)| format!("{what} {word} {n} resource instances"))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let (n_discovery, n_deletion) = (self.discovery.len(), self.deletion.len());
         let pick = |bad: bool, reasons: [&'static str; 2], texts: [String; 2]| {
@@ -85,7 +89,10 @@ impl Findings {
             n_discovery > 0,
             ["DiscoveryFailed", "ResourcesDiscovered"],
             [
-                format!("Discovery failed for some groups, {n_discovery} failing: {}", self.discovery.join(", ")),
+                format!(
+                    "Discovery failed for some groups, {n_discovery} failing: {}",
+                    self.discovery.join(", ")
+                ),
                 "All resources successfully discovered".into(),
             ],
         );
@@ -94,7 +101,10 @@ impl Findings {
             n_deletion > 0,
             ["ContentDeletionFailed", "ContentDeleted"],
             [
-                format!("Failed to delete all resource types, {n_deletion} remaining: {}", self.deletion.join(", ")),
+                format!(
+                    "Failed to delete all resource types, {n_deletion} remaining: {}",
+                    self.deletion.join(", ")
+                ),
                 "All content successfully deleted, may be waiting on finalization".into(),
             ],
         );
@@ -167,7 +177,8 @@ impl Controller {
         }
         if conditions != namespace.status.conditions || namespace.status.phase != "Terminating" {
             let body = json!({"phase": "Terminating", "conditions": conditions});
-            match write::update_status(&self.client, &resources::NAMESPACES, &namespace.metadata, body).await {
+            match write::update_status(&self.client, &resources::NAMESPACES, &namespace.metadata, body).await
+            {
                 Err(e) if !e.is_not_found() => return Err(e.into()),
                 _ => {}
             }
@@ -182,7 +193,9 @@ impl Controller {
         let (pods, others): (Vec<Served>, Vec<Served>) = found
             .resources
             .into_iter()
-            .filter(|s| s.resource.namespaced && s.can("list") && (s.can("deletecollection") || s.can("delete")))
+            .filter(|s| {
+                s.resource.namespaced && s.can("list") && (s.can("deletecollection") || s.can("delete"))
+            })
             .partition(|s| s.resource.group.is_empty() && s.resource.plural == "pods");
         for group in [pods, others] {
             for served in group {
@@ -198,7 +211,12 @@ impl Controller {
         Ok(findings)
     }
 
-    async fn empty_resource(&self, namespace: &str, served: &Served, findings: &mut Findings) -> Result<(), Error> {
+    async fn empty_resource(
+        &self,
+        namespace: &str,
+        served: &Served,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
         let objects = self.list(namespace, served).await?;
         if objects.is_empty() {
             return Ok(());
@@ -247,12 +265,13 @@ impl Controller {
     }
 
     async fn finalize(&self, namespace: &Namespace) -> SyncResult {
-        let result = write::update(&self.client, &resources::NAMESPACES, &namespace.metadata, "finalize", |live| {
-            let Some(finalizers) = live["spec"]["finalizers"].as_array_mut() else { return false };
-            finalizers.retain(|f: &Value| f != FINALIZER);
-            true
-        })
-        .await;
+        let result =
+            write::update(&self.client, &resources::NAMESPACES, &namespace.metadata, "finalize", |live| {
+                let Some(finalizers) = live["spec"]["finalizers"].as_array_mut() else { return false };
+                finalizers.retain(|f: &Value| f != FINALIZER);
+                true
+            })
+            .await;
         match result {
             Ok(_) => Ok(None),
             Err(e) if e.is_not_found() => Ok(None),
@@ -284,8 +303,16 @@ mod tests {
             [
                 ("False", "ResourcesDiscovered", "All resources successfully discovered"),
                 ("False", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
-                ("False", "ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
-                ("True", "SomeResourcesRemain", "Some resources are remaining: pods. has 2 resource instances"),
+                (
+                    "False",
+                    "ContentDeleted",
+                    "All content successfully deleted, may be waiting on finalization"
+                ),
+                (
+                    "True",
+                    "SomeResourcesRemain",
+                    "Some resources are remaining: pods. has 2 resource instances"
+                ),
                 (
                     "True",
                     "SomeFinalizersRemain",

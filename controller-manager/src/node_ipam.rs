@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn ranges() {
         let range = Range::parse("10.244.0.0/16", 24).unwrap();
-        assert_eq!((range.count, range.subnet(0), range.subnet(255)), (256, "10.244.0.0/24".into(), "10.244.255.0/24".into()));
+        assert_eq!(
+            (range.count, range.subnet(0), range.subnet(255)),
+            (256, "10.244.0.0/24".into(), "10.244.255.0/24".into())
+        );
         let used = BTreeSet::from(["10.244.0.0/24".to_owned(), "10.244.2.0/24".to_owned()]);
         assert_eq!(range.lowest_free(&used).as_deref(), Some("10.244.1.0/24"));
         let one = Range::parse("10.1.2.3/24", 24).unwrap();

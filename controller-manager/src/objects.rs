@@ -40,6 +40,22 @@ pub(crate) struct PodSpec {
     pub(crate) containers: Vec<Container>,
     pub(crate) init_containers: Vec<Container>,
     pub(crate) tolerations: Vec<Toleration>,
+    pub(crate) volumes: Vec<Volume>,
+}
+
+/// A volume, as far as claims are concerned.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Volume {
+    pub(crate) name: String,
+    pub(crate) persistent_volume_claim: Option<ClaimSource>,
+    pub(crate) ephemeral: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ClaimSource {
+    pub(crate) claim_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -140,13 +156,24 @@ impl Pod {
     pub(crate) fn ready_since(&self) -> Option<Timestamp> {
         self.ready_condition().filter(|c| c.status == "True")?.last_transition_time
     }
+    /// The names of the claims that it uses; those of ephemeral volumes are made of its own name.
+    pub(crate) fn claims(&self) -> Vec<String> {
+        let claim = |volume: &Volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+            (Some(source), _) => Some(source.claim_name.clone()),
+            (None, Some(_)) => Some(format!("{}-{}", self.metadata.name, volume.name)),
+            (None, None) => None,
+        };
+        self.spec.volumes.iter().filter_map(claim).collect()
+    }
     /// Ready for at least `min_ready_seconds`.
     pub(crate) fn is_available(&self, min_ready_seconds: i32, now: Timestamp) -> bool {
         if !self.is_ready() {
             return false;
         }
         min_ready_seconds == 0
-            || self.ready_since().is_some_and(|t| t.as_second() + i64::from(min_ready_seconds) <= now.as_second())
+            || self
+                .ready_since()
+                .is_some_and(|t| t.as_second() + i64::from(min_ready_seconds) <= now.as_second())
     }
 }
 
@@ -433,6 +460,21 @@ pub(crate) struct NamespaceStatus {
     pub(crate) conditions: Vec<Condition>,
 }
 
+/// A PersistentVolume, as far as its protection goes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PersistentVolume {
+    pub(crate) metadata: Meta,
+    pub(crate) status: VolumeStatus,
+}
+resource!(PersistentVolume, resources::PERSISTENT_VOLUMES);
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VolumeStatus {
+    pub(crate) phase: String,
+}
+
 /// The index by controller: the controller's uid; for an orphan a slash and its namespace.
 pub(crate) const BY_CONTROLLER: &str = "controller";
 
@@ -444,7 +486,10 @@ pub(crate) fn controller_index(meta: &Meta) -> Vec<String> {
 }
 
 /// What `owner` might own: what it controls, and the orphans of its namespace.
-pub(crate) fn candidates<T: Resource>(informer: &client::Informer<T>, owner: &Meta) -> Vec<std::sync::Arc<T>> {
+pub(crate) fn candidates<T: Resource>(
+    informer: &client::Informer<T>,
+    owner: &Meta,
+) -> Vec<std::sync::Arc<T>> {
     let mut found = informer.by_index(BY_CONTROLLER, &owner.uid);
     found.extend(informer.by_index(BY_CONTROLLER, &format!("/{}", owner.namespace)));
     found

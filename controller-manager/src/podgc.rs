@@ -64,10 +64,13 @@ enum Why {
 /// The pods to remove, except for those of missing nodes.
 fn plan(pods: &[Arc<Pod>], nodes: &BTreeMap<String, Arc<Node>>, threshold: usize) -> Vec<(Arc<Pod>, Why)> {
     let mut doomed = Vec::new();
-    let mut finished: Vec<&Arc<Pod>> = pods.iter().filter(|p| p.is_terminal() && !p.metadata.deleting()).collect();
+    let mut finished: Vec<&Arc<Pod>> =
+        pods.iter().filter(|p| p.is_terminal() && !p.metadata.deleting()).collect();
     if threshold > 0 && finished.len() > threshold {
         // Evicted ones first, then the oldest.
-        finished.sort_by_key(|p| (p.status.reason != "Evicted", p.metadata.creation_timestamp, p.metadata.name.clone()));
+        finished.sort_by_key(|p| {
+            (p.status.reason != "Evicted", p.metadata.creation_timestamp, p.metadata.name.clone())
+        });
         let surplus = finished.len() - threshold;
         doomed.extend(finished.into_iter().take(surplus).map(|p| (Arc::clone(p), Why::Finished)));
     }
@@ -116,13 +119,20 @@ impl Collector {
     fn gone(&self, pods: &[Arc<Pod>], nodes: &BTreeMap<String, Arc<Node>>) -> Vec<String> {
         let now = Instant::now();
         let mut missing = self.missing.lock();
-        let named: std::collections::BTreeSet<&String> =
-            pods.iter().map(|p| &p.spec.node_name).filter(|n| !n.is_empty() && !nodes.contains_key(*n)).collect();
+        let named: std::collections::BTreeSet<&String> = pods
+            .iter()
+            .map(|p| &p.spec.node_name)
+            .filter(|n| !n.is_empty() && !nodes.contains_key(*n))
+            .collect();
         missing.retain(|name, _| named.contains(name));
         for name in named {
             missing.entry(name.clone()).or_insert(now);
         }
-        missing.iter().filter(|(_, since)| now.duration_since(**since) >= QUARANTINE).map(|(n, _)| n.clone()).collect()
+        missing
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= QUARANTINE)
+            .map(|(n, _)| n.clone())
+            .collect()
     }
 
     /// Removes the pod without grace. One that had not finished is told why, and failed.
@@ -137,7 +147,8 @@ impl Collector {
                 }]);
             }
             let patch = Patch::Strategic(json!({"metadata": {"uid": pod.metadata.uid}, "status": status}));
-            let marked = self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
+            let marked =
+                self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
             match marked {
                 Err(e) if e.is_not_found() => return Ok(()),
                 Err(e) => return Err(e),
@@ -181,16 +192,24 @@ mod tests {
             pod("going", "n", "Running", true, 1),
         ];
         let node = |ready: &str, taint: bool| -> Arc<Node> {
-            let taints = if taint { json!([{"key": OUT_OF_SERVICE, "effect": "NoExecute"}]) } else { json!([]) };
+            let taints =
+                if taint { json!([{"key": OUT_OF_SERVICE, "effect": "NoExecute"}]) } else { json!([]) };
             let conditions = json!([{"type": "Ready", "status": ready}]);
-            Arc::new(serde_json::from_value(json!({"spec": {"taints": taints}, "status": {"conditions": conditions}})).unwrap())
+            Arc::new(
+                serde_json::from_value(
+                    json!({"spec": {"taints": taints}, "status": {"conditions": conditions}}),
+                )
+                .unwrap(),
+            )
         };
-        let nodes = BTreeMap::from([("n".to_owned(), node("True", true)), ("out".to_owned(), node("Unknown", true))]);
+        let nodes =
+            BTreeMap::from([("n".to_owned(), node("True", true)), ("out".to_owned(), node("Unknown", true))]);
         let names = |threshold| {
             let doomed = plan(&pods, &nodes, threshold);
             doomed.iter().map(|(p, why)| (p.metadata.name.clone(), *why)).collect::<Vec<_>>()
         };
-        let always = [("unscheduled".to_owned(), Why::NeverScheduled), ("stuck".to_owned(), Why::OutOfService)];
+        let always =
+            [("unscheduled".to_owned(), Why::NeverScheduled), ("stuck".to_owned(), Why::OutOfService)];
         assert_eq!(names(0), always);
         assert_eq!(names(3), always);
         let finished = names(1);

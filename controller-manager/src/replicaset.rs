@@ -23,7 +23,11 @@ pub(crate) fn start(context: &Context) {
     let add = queue.clone();
     sets.add_handler(move |event| add.add(Key::of(&event.object().metadata)));
     let ready = synced(&sets);
-    let source = Source { ty: resources::REPLICA_SETS, get: Box::new(owner_getter(sets.clone())), siblings: Some(sets.clone()) };
+    let source = Source {
+        ty: resources::REPLICA_SETS,
+        get: Box::new(owner_getter(sets.clone())),
+        siblings: Some(sets.clone()),
+    };
     sync::start(context, ready, source, &queue, move |namespace| {
         sets.list_namespace(namespace).iter().map(|s| set_owner(s)).collect()
     });

@@ -76,14 +76,18 @@ impl Controller {
                 self.client.create::<PartialObject>(&resources::CONFIG_MAPS, namespace, &body).await
             }
             Some(map) => {
-                let described = map.metadata.annotations.get(DESCRIPTION).is_some_and(|d| d == DESCRIPTION_TEXT);
+                let described =
+                    map.metadata.annotations.get(DESCRIPTION).is_some_and(|d| d == DESCRIPTION_TEXT);
                 if map.data == data && described {
                     return Ok(None);
                 }
                 let mut metadata = map.metadata.clone();
                 metadata.annotations.insert(DESCRIPTION.into(), DESCRIPTION_TEXT.into());
-                let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
-                self.client.replace::<PartialObject>(&resources::CONFIG_MAPS, namespace, NAME, "", &body).await
+                let body =
+                    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+                self.client
+                    .replace::<PartialObject>(&resources::CONFIG_MAPS, namespace, NAME, "", &body)
+                    .await
             }
         };
         match result {

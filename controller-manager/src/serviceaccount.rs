@@ -40,7 +40,10 @@ pub(crate) fn start(context: &Context) {
 impl Controller {
     async fn sync(&self, namespace: &str) -> SyncResult {
         let Some(object) = self.namespaces.get("", namespace) else { return Ok(None) };
-        if object.metadata.deleting() || object.status.phase == "Terminating" || self.accounts.get(namespace, DEFAULT).is_some() {
+        if object.metadata.deleting()
+            || object.status.phase == "Terminating"
+            || self.accounts.get(namespace, DEFAULT).is_some()
+        {
             return Ok(None);
         }
         let body = json!({

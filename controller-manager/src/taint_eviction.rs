@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, DeleteParams, EventType, Informer, Key, ObjectReference, PartialObject, Patch, Recorder, resources};
+use client::{
+    Client, DeleteParams, EventType, Informer, Key, ObjectReference, PartialObject, Patch, Recorder,
+    resources,
+};
 use controller_kit::{Queue, SyncResult};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -152,9 +155,14 @@ impl Controller {
             }]},
         }));
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
-        let marked = self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
+        let marked =
+            self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
         let deleted = match marked {
-            Ok(_) => self.client.delete(&resources::PODS, namespace, name, &DeleteParams::uid(&pod.metadata.uid)).await,
+            Ok(_) => {
+                self.client
+                    .delete(&resources::PODS, namespace, name, &DeleteParams::uid(&pod.metadata.uid))
+                    .await
+            }
             Err(e) => Err(e),
         };
         match deleted {
@@ -183,7 +191,8 @@ mod tests {
     #[test]
     fn stays() {
         let bad = json!([{"key": "k", "effect": "NoExecute"}]);
-        let seconds = |n: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": n});
+        let seconds =
+            |n: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": n});
         check_stay(json!([{"key": "k", "effect": "NoSchedule"}]), json!([]), Stay::Forever);
         check_stay(bad.clone(), json!([]), Stay::No);
         check_stay(bad.clone(), json!([{"operator": "Exists"}]), Stay::Forever);

@@ -77,7 +77,8 @@ async fn a_silent_node_is_tainted_and_its_pods_are_evicted() {
     let started = tokio::time::Instant::now();
     let nodes = cluster
         .eventually(&NODES, "", "both taints", |all| {
-            taints(find(all, "quiet")) == ["node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/unreachable:NoSchedule"]
+            taints(find(all, "quiet"))
+                == ["node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/unreachable:NoSchedule"]
         })
         .await;
     let silence = started.elapsed();
@@ -85,7 +86,9 @@ async fn a_silent_node_is_tainted_and_its_pods_are_evicted() {
     let ready = find(&nodes, "quiet")["status"]["conditions"][0].clone();
     assert_eq!((&ready["status"], &ready["reason"]), (&json!("Unknown"), &json!("NodeStatusUnknown")));
     assert!(taints(find(&nodes, "well")).is_empty());
-    cluster.eventually(&PODS, "default", "the brief pod gone", |pods| super::names(pods) == ["patient"]).await;
+    cluster
+        .eventually(&PODS, "default", "the brief pod gone", |pods| super::names(pods) == ["patient"])
+        .await;
     let evicted = started.elapsed() - silence;
     assert!(evicted >= Duration::from_secs(29) && evicted < Duration::from_secs(40), "{evicted:?}");
     // Back again: the taints go, and the patient pod stays.
@@ -120,6 +123,10 @@ async fn pods_of_a_node_that_is_gone_are_removed() {
     cluster.create(&PODS, "default", &pod).await;
     let started = tokio::time::Instant::now();
     cluster.eventually(&PODS, "default", "no pods", <[Value]>::is_empty).await;
-    assert!(started.elapsed() >= Duration::from_secs(40), "not before the quarantine: {:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_secs(40),
+        "not before the quarantine: {:?}",
+        started.elapsed()
+    );
     cluster.end().await;
 }

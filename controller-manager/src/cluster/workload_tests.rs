@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Cluster, names};
-use client::resources::{DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES};
+use client::resources::{
+    DEPLOYMENTS, ENDPOINT_SLICES, ENDPOINTS, EVENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES,
+};
 
 fn template(image: &str) -> Value {
     json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": image}]}})
@@ -111,21 +113,27 @@ async fn a_rollout_that_cannot_progress_times_out() {
 #[tokio::test(start_paused = true)]
 async fn adopts_and_releases_pods() {
     let cluster = Cluster::start().await;
-    let bare = json!({"metadata": {"name": "bare", "labels": {"app": "web"}}, "spec": template("v1")["spec"]});
-    cluster.eventually(&client::resources::SERVICE_ACCOUNTS, "default", "an account", |a| !a.is_empty()).await;
+    let bare =
+        json!({"metadata": {"name": "bare", "labels": {"app": "web"}}, "spec": template("v1")["spec"]});
+    cluster
+        .eventually(&client::resources::SERVICE_ACCOUNTS, "default", "an account", |a| !a.is_empty())
+        .await;
     cluster.create(&PODS, "default", &bare).await;
     let set = json!({
         "metadata": {"name": "rs"},
         "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template("v1")},
     });
     cluster.create(&REPLICA_SETS, "default", &set).await;
-    let owned = |pods: &[Value]| {
-        pods.iter().filter(|p| p["metadata"]["ownerReferences"][0]["name"] == "rs").count()
-    };
-    let pods = cluster.eventually(&PODS, "default", "two owned pods", |pods| pods.len() == 2 && owned(pods) == 2).await;
+    let owned =
+        |pods: &[Value]| pods.iter().filter(|p| p["metadata"]["ownerReferences"][0]["name"] == "rs").count();
+    let pods = cluster
+        .eventually(&PODS, "default", "two owned pods", |pods| pods.len() == 2 && owned(pods) == 2)
+        .await;
     assert!(names(&pods).contains(&"bare"), "the orphan counts");
     cluster.patch(&PODS, "default", "bare", "", json!({"metadata": {"labels": {"app": "other"}}})).await;
-    let pods = cluster.eventually(&PODS, "default", "a replacement", |pods| pods.len() == 3 && owned(pods) == 2).await;
+    let pods = cluster
+        .eventually(&PODS, "default", "a replacement", |pods| pods.len() == 3 && owned(pods) == 2)
+        .await;
     let bare = pods.iter().find(|p| p["metadata"]["name"] == "bare").unwrap();
     assert_eq!(bare["metadata"]["ownerReferences"], Value::Null);
     cluster.end().await;
@@ -137,7 +145,9 @@ async fn replication_controllers_are_kept_too() {
     let rc = json!({"metadata": {"name": "rc"}, "spec": {"replicas": 2, "selector": {"app": "web"}, "template": template("v1")}});
     cluster.create(&REPLICATION_CONTROLLERS, "default", &rc).await;
     cluster
-        .eventually(&REPLICATION_CONTROLLERS, "default", "ready replicas", |all| all[0]["status"]["readyReplicas"] == 2)
+        .eventually(&REPLICATION_CONTROLLERS, "default", "ready replicas", |all| {
+            all[0]["status"]["readyReplicas"] == 2
+        })
         .await;
     cluster.end().await;
 }

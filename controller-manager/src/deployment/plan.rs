@@ -53,10 +53,22 @@ pub(crate) struct Observed<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// Makes the ReplicaSet of the current template.
-    Create { name: String, hash: String, replicas: i32, annotations: BTreeMap<String, String> },
+    Create {
+        name: String,
+        hash: String,
+        replicas: i32,
+        annotations: BTreeMap<String, String>,
+    },
     /// Changes replicas (with the event), annotations and minReadySeconds.
-    Update { index: usize, replicas: i32, annotations: BTreeMap<String, String>, min_ready_seconds: i32 },
-    Delete { index: usize },
+    Update {
+        index: usize,
+        replicas: i32,
+        annotations: BTreeMap<String, String>,
+        min_ready_seconds: i32,
+    },
+    Delete {
+        index: usize,
+    },
     /// The Deployment's own revision annotation.
     SetRevision(String),
 }
@@ -372,7 +384,9 @@ impl<'a> Work<'a> {
     fn is_saturated(&self, index: usize) -> bool {
         let set = &self.sets[index];
         let desired = set.meta.annotations.get(DESIRED_REPLICAS).and_then(|d| d.parse().ok());
-        desired == Some(self.desired) && set.replicas == self.desired && set.status.available_replicas == self.desired
+        desired == Some(self.desired)
+            && set.replicas == self.desired
+            && set.status.available_replicas == self.desired
     }
 
     fn scale_in_proportion(&mut self, mut active: Vec<usize>) {
@@ -413,7 +427,8 @@ impl<'a> Work<'a> {
             if before == 0 {
                 return 0;
             }
-            let (size, most, before) = (i64::from(set.replicas), i64::from(self.max_total()), i64::from(before));
+            let (size, most, before) =
+                (i64::from(set.replicas), i64::from(self.max_total()), i64::from(before));
             // Rounded to the nearest, halves up; all numbers are positive here.
             let scaled = (2 * size * most + before) / (2 * before);
             i32::try_from(scaled).unwrap_or(i32::MAX) - set.replicas

@@ -114,7 +114,9 @@ fn rolls_within_its_limits() {
 #[test]
 fn creates_the_set_of_a_new_template() {
     let plan = run(&deployment(4, &json!(1), &json!(0)), &[set(1, 4, 4)]);
-    let [Action::Create { name, hash, replicas, annotations }, Action::SetRevision(revision)] = &plan.actions[..] else {
+    let [Action::Create { name, hash, replicas, annotations }, Action::SetRevision(revision)] =
+        &plan.actions[..]
+    else {
         panic!("{plan:?}");
     };
     assert_eq!((name, *replicas), (&format!("web-{hash}"), 1));
@@ -222,7 +224,10 @@ fn conditions_through_a_rollout() {
     let plan = run(&d, &[set(2, 2, 2)]);
     assert_eq!(
         conditions(&plan),
-        [("Available", "True", "MinimumReplicasAvailable"), ("Progressing", "True", "NewReplicaSetAvailable")]
+        [
+            ("Available", "True", "MinimumReplicasAvailable"),
+            ("Progressing", "True", "NewReplicaSetAvailable")
+        ]
     );
     let message = &Condition::find(&plan.status.conditions, "Progressing").unwrap().message;
     assert_eq!(message, "ReplicaSet \"web-v2\" has successfully progressed.");

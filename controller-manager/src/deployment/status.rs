@@ -212,10 +212,7 @@ impl View<'_> {
     /// The failure of a ReplicaSet to make its pods: the new one's first.
     fn failure(&self) -> Option<Condition> {
         let of = |set: &Set| Condition::find(&set.status.conditions, "ReplicaFailure").cloned();
-        let found = self
-            .new
-            .and_then(|i| of(&self.sets[i]))
-            .or_else(|| self.sets.iter().find_map(of))?;
+        let found = self.new.and_then(|i| of(&self.sets[i])).or_else(|| self.sets.iter().find_map(of))?;
         let transition = found.last_transition_time;
         Some(Condition { last_update_time: transition.or(Some(self.now)), ..found })
     }

@@ -115,7 +115,11 @@ impl Controller {
     }
 
     /// The ReplicaSets that are the Deployment's; `None` when one was adopted or released: the caches will tell.
-    async fn claim(&self, key: &Key, deployment: &Deployment) -> Result<Option<Vec<Arc<ReplicaSet>>>, SyncError> {
+    async fn claim(
+        &self,
+        key: &Key,
+        deployment: &Deployment,
+    ) -> Result<Option<Vec<Arc<ReplicaSet>>>, SyncError> {
         let owner = &deployment.metadata;
         let (mut owned, mut changed) = (Vec::new(), false);
         for set in candidates(&self.sets, owner) {
@@ -188,7 +192,11 @@ impl Controller {
                 Action::Delete { index } => {
                     let set = &observed.sets[*index].meta;
                     let params = DeleteParams::uid(&set.uid);
-                    match self.client.delete(&resources::REPLICA_SETS, &set.namespace, &set.name, &params).await {
+                    match self
+                        .client
+                        .delete(&resources::REPLICA_SETS, &set.namespace, &set.name, &params)
+                        .await
+                    {
                         Ok(()) => self.writes.deleted(key, set),
                         Err(e) if e.is_not_found() => {}
                         Err(e) => return Err(e.into()),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::objects::{
-    Endpoint, EndpointConditions, EndpointPort, EndpointSlice, IntOrString, Pod, Service, ServicePort, TargetRef,
+    Endpoint, EndpointConditions, EndpointPort, EndpointSlice, IntOrString, Pod, Service, ServicePort,
+    TargetRef,
 };
 
 /// `--max-endpoints-per-slice`.
@@ -42,7 +43,7 @@ pub(crate) struct Plan {
 
 /// A pod that can be an endpoint: it has an address and has not finished.
 pub(crate) fn belongs(pod: &Pod) -> bool {
-    !pod.is_terminal() && !(pod.status.pod_ip.is_empty() && pod.status.pod_ips.is_empty())
+    !pod.is_terminal() && (!pod.status.pod_ip.is_empty() || !pod.status.pod_ips.is_empty())
 }
 
 /// The pod's addresses of a family (`IPv4` or `IPv6`).
@@ -63,7 +64,9 @@ pub(crate) fn find_port(pod: &Pod, port: &ServicePort) -> Option<i32> {
         Some(IntOrString::String(name)) => {
             let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy == "Always");
             let mut ports = pod.spec.containers.iter().chain(sidecars).flat_map(|c| &c.ports);
-            ports.find(|p| p.name == *name && protocol(&p.protocol) == protocol(&port.protocol)).map(|p| p.container_port)
+            ports
+                .find(|p| p.name == *name && protocol(&p.protocol) == protocol(&port.protocol))
+                .map(|p| p.container_port)
         }
     }
 }
@@ -96,7 +99,9 @@ fn endpoint(observed: &Observed<'_>, pod: &Pod, addresses: Vec<String>) -> Endpo
     let zone = node.as_ref().and_then(|n| observed.zones.get(n)).cloned();
     let ready = service.spec.publish_not_ready_addresses || (serving && !terminating);
     let hints = match service.spec.traffic_distribution.as_str() {
-        "PreferClose" | "PreferSameZone" if ready => zone.as_ref().map(|z| json!({"forZones": [{"name": z}]})),
+        "PreferClose" | "PreferSameZone" if ready => {
+            zone.as_ref().map(|z| json!({"forZones": [{"name": z}]}))
+        }
         "PreferSameNode" if ready => node.as_ref().map(|n| {
             let zones: Vec<_> = zone.iter().map(|z| json!({"name": z})).collect();
             json!({"forNodes": [{"name": n}], "forZones": zones})
@@ -223,7 +228,11 @@ fn plan_ports(
     let n_kept: usize = kept.iter().map(|(_, e)| e.len()).sum();
     for (slice, endpoints) in kept {
         // Empty slices go, but the last stays as the placeholder.
-        if endpoints.is_empty() && (n_kept > 0 || !rest.is_empty() || slices.len() > 1 && slice.metadata.name != slices[0].metadata.name) {
+        if endpoints.is_empty()
+            && (n_kept > 0
+                || !rest.is_empty()
+                || slices.len() > 1 && slice.metadata.name != slices[0].metadata.name)
+        {
             plan.delete.push(slice.metadata.name.clone());
             continue;
         }
@@ -267,7 +276,8 @@ fn new_slice(
     endpoints: Vec<Endpoint>,
     labels: &BTreeMap<String, String>,
 ) -> EndpointSlice {
-    let mut slice = EndpointSlice { address_type: family.into(), endpoints, ports: ports.to_vec(), ..Default::default() };
+    let mut slice =
+        EndpointSlice { address_type: family.into(), endpoints, ports: ports.to_vec(), ..Default::default() };
     let service = &observed.service.metadata;
     slice.metadata.generate_name = format!("{}-", service.name);
     slice.metadata.namespace.clone_from(&service.namespace);
@@ -297,7 +307,8 @@ mod tests {
         for (key, value) in with.as_object().unwrap() {
             spec[key] = value.clone();
         }
-        serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"}, "spec": spec})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"}, "spec": spec}))
+            .unwrap()
     }
 
     fn pod(i: usize, ready: bool, deleting: bool, port: i32) -> Arc<Pod> {
@@ -350,7 +361,10 @@ mod tests {
             let service = service(&json!({"publishNotReadyAddresses": publish}));
             let plan = run(&service, &[pod(1, ready, deleting, 8080)], &[]);
             let got = plan.create[0].endpoints[0].conditions.clone();
-            assert_eq!((got.ready, got.serving, got.terminating), (Some(expected.0), Some(expected.1), Some(expected.2)));
+            assert_eq!(
+                (got.ready, got.serving, got.terminating),
+                (Some(expected.0), Some(expected.1), Some(expected.2))
+            );
         };
         check(false, true, false, (true, true, false));
         check(false, false, false, (false, false, false));

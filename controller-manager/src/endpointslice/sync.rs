@@ -109,7 +109,9 @@ impl Controller {
             return Ok(None);
         };
         // Without a selector the endpoints are somebody else's business, as are those of an ExternalName.
-        let Some(selector) = service.spec.selector.as_ref().filter(|s| !s.is_empty()) else { return Ok(None) };
+        let Some(selector) = service.spec.selector.as_ref().filter(|s| !s.is_empty()) else {
+            return Ok(None);
+        };
         if service.spec.kind == "ExternalName" || service.metadata.deleting() {
             return Ok(None);
         }
@@ -136,10 +138,8 @@ impl Controller {
         let plan = plan::plan(&observed);
         if let Err(error) = self.carry_out(key, &plan).await {
             let object = ObjectReference::of(&resources::SERVICES, &service.metadata);
-            let text = format!(
-                "Error updating Endpoint Slices for Service {}/{}: {error}",
-                key.namespace, key.name
-            );
+            let text =
+                format!("Error updating Endpoint Slices for Service {}/{}: {error}", key.namespace, key.name);
             self.recorder.event(&object, EventType::Warning, "FailedToUpdateEndpointSlices", text);
             return Err(error);
         }
@@ -154,7 +154,10 @@ impl Controller {
 
     async fn carry_out(&self, key: &Key, plan: &plan::Plan) -> Result<(), SyncError> {
         for slice in &plan.create {
-            let result = self.client.create::<EndpointSlice>(&resources::ENDPOINT_SLICES, &key.namespace, &body(slice)?).await;
+            let result = self
+                .client
+                .create::<EndpointSlice>(&resources::ENDPOINT_SLICES, &key.namespace, &body(slice)?)
+                .await;
             match result {
                 Ok(made) => self.writes.wrote(key, &made.metadata),
                 Err(e) if e.is_namespace_terminating() => return Ok(()),

@@ -98,9 +98,11 @@ impl Graph {
         let newly_orphaning = node.deleting && node.orphan && !old.is_some_and(|o| o.deleting && o.orphan);
         let known: BTreeSet<&String> = old.iter().flat_map(|o| &o.owners).map(|o| &o.uid).collect();
         // An owner that nobody has seen may never have been, or may be gone; one that waits deletes its dependents.
-        let suspicious = node.owners.iter().filter(|o| !known.contains(&o.uid)).any(|o| {
-            self.nodes.get(&o.uid).is_none_or(Node::waits)
-        });
+        let suspicious = node
+            .owners
+            .iter()
+            .filter(|o| !known.contains(&o.uid))
+            .any(|o| self.nodes.get(&o.uid).is_none_or(Node::waits));
         if suspicious {
             tasks.push(Task::Check(uid.clone()));
         }
@@ -121,7 +123,8 @@ impl Graph {
 
     /// An object is gone: its dependents lost an owner, and its owners may have waited for it.
     pub(crate) fn remove(&mut self, uid: &str) -> Vec<Task> {
-        let owners: Vec<String> = self.nodes.get(uid).iter().flat_map(|n| &n.owners).map(|o| o.uid.clone()).collect();
+        let owners: Vec<String> =
+            self.nodes.get(uid).iter().flat_map(|n| &n.owners).map(|o| o.uid.clone()).collect();
         self.unlink(uid);
         self.nodes.remove(uid);
         let mut tasks: Vec<Task> = self.dependents(uid).into_iter().map(Task::Check).collect();
@@ -139,7 +142,8 @@ impl Graph {
     }
 
     fn unlink(&mut self, uid: &str) {
-        let owners: Vec<String> = self.nodes.get(uid).iter().flat_map(|n| &n.owners).map(|o| o.uid.clone()).collect();
+        let owners: Vec<String> =
+            self.nodes.get(uid).iter().flat_map(|n| &n.owners).map(|o| o.uid.clone()).collect();
         for owner in owners {
             if let Some(set) = self.dependents.get_mut(&owner) {
                 set.remove(uid);

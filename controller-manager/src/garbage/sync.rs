@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    ApiResource, Client, DeleteParams, Error, Informer, Informers, Meta, OwnerReference, PartialObject, Patch,
-    Propagation, Resource, ResourceType,
+    ApiResource, Client, DeleteParams, Error, Informer, Informers, Meta, OwnerReference, PartialObject,
+    Patch, Propagation, Resource, ResourceType,
 };
 use controller_kit::{Queue, SyncError, SyncResult};
 use parking_lot::Mutex;
@@ -126,7 +126,9 @@ impl Controller {
             }
             // A group that could not be asked is not gone.
             if found.failed.is_empty() {
-                gone.extend(watched.iter().filter(|(k, w)| wanted.get(*k) != Some(*w)).map(|(_, w)| Arc::clone(w)));
+                gone.extend(
+                    watched.iter().filter(|(k, w)| wanted.get(*k) != Some(*w)).map(|(_, w)| Arc::clone(w)),
+                );
                 *watched = wanted;
             } else {
                 watched.extend(wanted);
@@ -137,7 +139,8 @@ impl Controller {
             let tasks = self.graph.lock().remove_resource(&resource);
             self.add(tasks);
         }
-        let informers: Vec<Informer<Slim>> = fresh.into_iter().map(|resource| self.watch(&resource)).collect();
+        let informers: Vec<Informer<Slim>> =
+            fresh.into_iter().map(|resource| self.watch(&resource)).collect();
         self.informers.start();
         // One that can't be listed holds up nothing: owners are read live in any case.
         let synced = futures::future::join_all(informers.iter().map(Informer::synced));
@@ -337,7 +340,8 @@ impl Controller {
         for dependent in dependents {
             let Some(child) = self.node(&dependent) else { continue };
             let Some(live) = self.live(&child, &dependent).await? else { continue };
-            let keep: Vec<OwnerReference> = live.owner_references.iter().filter(|o| o.uid != uid).cloned().collect();
+            let keep: Vec<OwnerReference> =
+                live.owner_references.iter().filter(|o| o.uid != uid).cloned().collect();
             if keep.len() < live.owner_references.len() {
                 self.set_owners(&child, &live, &keep).await?;
             }

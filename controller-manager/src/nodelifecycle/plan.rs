@@ -45,8 +45,11 @@ pub(crate) fn plan_taints(node: &Node, evict: bool, now: Timestamp) -> Vec<Taint
         _ => None,
     };
     let ours = |key: &str| key == UNSCHEDULABLE || CONDITION_TAINTS.iter().any(|(_, _, k)| *k == key);
-    let had_execute =
-        node.spec.taints.iter().any(|t| t.effect == NO_EXECUTE && (t.key == NOT_READY || t.key == UNREACHABLE));
+    let had_execute = node
+        .spec
+        .taints
+        .iter()
+        .any(|t| t.effect == NO_EXECUTE && (t.key == NOT_READY || t.key == UNREACHABLE));
     let execute = bad.filter(|_| evict || had_execute);
     let mut taints: Vec<Taint> = node
         .spec
@@ -161,7 +164,12 @@ mod tests {
         let expected = strs(&both(unreachable));
         check_taints("Unknown", json!({}), true, &expected.iter().map(String::as_str).collect::<Vec<_>>());
         check_taints("Unknown", json!({}), false, &["node.kubernetes.io/unreachable:NoSchedule"]);
-        check_taints("True", json!({"unschedulable": true}), true, &["node.kubernetes.io/unschedulable:NoSchedule"]);
+        check_taints(
+            "True",
+            json!({"unschedulable": true}),
+            true,
+            &["node.kubernetes.io/unschedulable:NoSchedule"],
+        );
         // Other people's taints stay; ours go when their reason does.
         let tainted = json!({"taints": [
             {"key": "mine", "effect": "NoSchedule"}, {"key": not_ready, "effect": "NoSchedule"},
@@ -169,14 +177,19 @@ mod tests {
         ]});
         check_taints("True", tainted.clone(), false, &["mine:NoSchedule"]);
         // From one bad state to the other the taint is exchanged even when nothing may be evicted now.
-        let exchanged = ["mine:NoSchedule", "node.kubernetes.io/unreachable:NoSchedule", "node.kubernetes.io/unreachable:NoExecute"];
+        let exchanged = [
+            "mine:NoSchedule",
+            "node.kubernetes.io/unreachable:NoSchedule",
+            "node.kubernetes.io/unreachable:NoExecute",
+        ];
         check_taints("Unknown", tainted, false, &exchanged);
     }
 
     #[test]
     fn silence_makes_conditions_unknown() {
         let conditions = plan_silent(&node("True", &json!({})), Timestamp::UNIX_EPOCH);
-        let got: Vec<(&str, &str)> = conditions.iter().map(|c| (c.kind.as_str(), c.reason.as_str())).collect();
+        let got: Vec<(&str, &str)> =
+            conditions.iter().map(|c| (c.kind.as_str(), c.reason.as_str())).collect();
         assert_eq!(
             got,
             [
@@ -192,7 +205,10 @@ mod tests {
     #[test]
     fn zones() {
         use ZoneState::{Full, Normal, Partial};
-        assert_eq!([zone_state(0, 1), zone_state(1, 2), zone_state(2, 3), zone_state(3, 3), zone_state(0, 0)], [Full, Normal, Partial, Normal, Normal]);
+        assert_eq!(
+            [zone_state(0, 1), zone_state(1, 2), zone_state(2, 3), zone_state(3, 3), zone_state(0, 0)],
+            [Full, Normal, Partial, Normal, Normal]
+        );
         assert_eq!(eviction_rate_millis(Full, 1, &[Full]), 0, "all is silent: it is us");
         assert_eq!(eviction_rate_millis(Full, 1, &[Full, Normal]), 100);
         assert_eq!(eviction_rate_millis(Partial, 10, &[Partial]), 0);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, EventType, Informer, Key, ListParams, ObjectReference, PartialObject, Patch, Recorder, resources};
+use client::{
+    Client, EventType, Informer, Key, ListParams, ObjectReference, PartialObject, Patch, Recorder, resources,
+};
 use controller_kit::{Queue, SyncError, SyncResult};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -165,7 +167,11 @@ impl Controller {
         for other in self.nodes.list() {
             let (n_ready, n_bad) = counts.entry(zone_of(&other)).or_default();
             // The node at hand counts as what it was just found to be.
-            let status = if other.metadata.name == node.metadata.name { plan::ready(node) } else { plan::ready(&other) };
+            let status = if other.metadata.name == node.metadata.name {
+                plan::ready(node)
+            } else {
+                plan::ready(&other)
+            };
             *(if status == "True" { n_ready } else { n_bad }) += 1;
         }
         let zone = zone_of(node);
@@ -194,7 +200,8 @@ impl Controller {
                 "status": {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}]},
             }));
             let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
-            let result = self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
+            let result =
+                self.client.patch::<PartialObject>(&resources::PODS, namespace, name, "status", &patch).await;
             match result {
                 Ok(_) => {
                     let object = ObjectReference::of(&resources::PODS, &pod.metadata);

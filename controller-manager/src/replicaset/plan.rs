@@ -85,9 +85,8 @@ fn restarts(pod: &Pod, sidecars: bool) -> i32 {
     if !sidecars {
         return pod.status.container_statuses.iter().map(|c| c.restart_count).max().unwrap_or(0);
     }
-    let is_sidecar = |name: &str| {
-        pod.spec.init_containers.iter().any(|c| c.name == name && c.restart_policy == "Always")
-    };
+    let is_sidecar =
+        |name: &str| pod.spec.init_containers.iter().any(|c| c.name == name && c.restart_policy == "Always");
     let statuses = pod.status.init_container_statuses.iter().filter(|c| is_sidecar(&c.name));
     statuses.map(|c| c.restart_count).max().unwrap_or(0)
 }
@@ -131,7 +130,9 @@ pub(crate) fn status(
     }
     let status = ReplicaSetStatus {
         replicas: count(&|_| true),
-        fully_labeled_replicas: count(&|p| template_labels.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v))),
+        fully_labeled_replicas: count(&|p| {
+            template_labels.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v))
+        }),
         ready_replicas: count(&Pod::is_ready),
         available_replicas: count(&|p| p.is_available(min_ready_seconds, now)),
         terminating_replicas: Some(i32::try_from(terminating).unwrap_or(i32::MAX)),

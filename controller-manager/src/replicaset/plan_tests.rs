@@ -105,7 +105,8 @@ fn deltas() {
 #[test]
 fn status_counts() {
     let unready = json!({"status": {"conditions": []}});
-    let fresh = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at(4)}]}});
+    let fresh =
+        json!({"status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at(4)}]}});
     let deleting = json!({"metadata": {"deletionTimestamp": at(1)}});
     let failed = json!({"status": {"phase": "Failed"}});
     let unlabelled = json!({"metadata": {"labels": {"app": "y"}}});
@@ -133,8 +134,12 @@ fn failures_come_and_go() {
     let failure = Failure { reason: "FailedCreate", message: "quota".into() };
     let labels = BTreeMap::new();
     let (bad, _) = status(&ReplicaSetStatus::default(), 1, 0, &labels, &[], Some(&failure), now());
-    assert_eq!((bad.conditions[0].kind.as_str(), bad.conditions[0].reason.as_str()), ("ReplicaFailure", "FailedCreate"));
-    let (still, _) = status(&bad, 1, 0, &labels, &[], Some(&failure), Timestamp::from_second(NOW + 9).unwrap());
+    assert_eq!(
+        (bad.conditions[0].kind.as_str(), bad.conditions[0].reason.as_str()),
+        ("ReplicaFailure", "FailedCreate")
+    );
+    let (still, _) =
+        status(&bad, 1, 0, &labels, &[], Some(&failure), Timestamp::from_second(NOW + 9).unwrap());
     assert_eq!(still, bad, "the first time stays");
     let (good, _) = status(&bad, 1, 0, &labels, &[], None, now());
     assert!(good.conditions.is_empty());

@@ -7,7 +7,9 @@ use std::time::Duration;
 use client::{
     Client, DeleteParams, EventType, Informer, Key, Meta, ObjectReference, Recorder, ResourceType, resources,
 };
-use controller_kit::{Claim, LabelSelector, OwnWrites, Queue, SyncError, SyncResult, claim, controller_ref, refs, write};
+use controller_kit::{
+    Claim, LabelSelector, OwnWrites, Queue, SyncError, SyncResult, claim, controller_ref, refs, write,
+};
 use serde_json::{Value, json};
 
 use super::PodRef;
@@ -110,8 +112,7 @@ impl Controller {
             Delta::Create(n) => self.create(key, &owner, &template, n).await.map_err(|e| ("FailedCreate", e)),
             Delta::Delete(pods) => self.delete(key, &owner, &pods).await.map_err(|e| ("FailedDelete", e)),
         };
-        let failure =
-            result.as_ref().err().map(|(reason, e)| Failure { reason, message: e.to_string() });
+        let failure = result.as_ref().err().map(|(reason, e)| Failure { reason, message: e.to_string() });
         let labels: BTreeMap<String, String> =
             serde_json::from_value(template["metadata"]["labels"].clone()).unwrap_or_default();
         let (status, next) = plan::status(
@@ -188,7 +189,12 @@ impl Controller {
                     // There is nothing left to do in a namespace that goes away.
                     Err(e) if e.is_namespace_terminating() => return Ok(()),
                     Err(e) => {
-                        self.event(owner, EventType::Warning, "FailedCreate", &format!("Error creating: {e}"));
+                        self.event(
+                            owner,
+                            EventType::Warning,
+                            "FailedCreate",
+                            &format!("Error creating: {e}"),
+                        );
                         failed = Some(e);
                     }
                 }

@@ -11,10 +11,10 @@ use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::token::TokenSource;
 use crate::error::Error;
 use crate::leader::Fence;
 use crate::object::{List, ResourceType};
+use crate::token::TokenSource;
 use crate::url;
 
 /// A request as a transport takes it.
@@ -123,7 +123,11 @@ pub enum Patch {
     Merge(serde_json::Value),
     Strategic(serde_json::Value),
     /// Server-side apply.
-    Apply { body: serde_json::Value, field_manager: String, force: bool },
+    Apply {
+        body: serde_json::Value,
+        field_manager: String,
+        force: bool,
+    },
 }
 
 impl Patch {

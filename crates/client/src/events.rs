@@ -161,7 +161,9 @@ impl Writer {
                 match self.write(&action).await {
                     Ok(()) => break,
                     // What the server refuses it will refuse again; only its absence is worth waiting for.
-                    Err(e) if e.code().is_some_and(|c| c < 500 && c != 429) || matches!(e, Error::NotLeader) => {
+                    Err(e)
+                        if e.code().is_some_and(|c| c < 500 && c != 429) || matches!(e, Error::NotLeader) =>
+                    {
                         tracing::debug!(reason = %action.record.reason, error = %e, "event refused");
                         break;
                     }
@@ -372,7 +374,10 @@ mod tests {
             assert_eq!(action.record.message, format!("m{i}"));
         }
         let action = correlator.correlate(record("a", "m10"), Instant::now()).unwrap();
-        assert_eq!((action.record.message.as_str(), action.count), ("(combined from similar events): m10", 1));
+        assert_eq!(
+            (action.record.message.as_str(), action.count),
+            ("(combined from similar events): m10", 1)
+        );
         let action = correlator.correlate(record("a", "m11"), Instant::now()).unwrap();
         assert_eq!(action.count, 2);
         // The window passes: messages count for themselves again.
@@ -384,7 +389,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn spam_is_limited_per_object() {
         let mut correlator = Correlator::default();
-        let told = (0..30).filter(|_| correlator.correlate(record("a", "m"), Instant::now()).is_some()).count();
+        let told =
+            (0..30).filter(|_| correlator.correlate(record("a", "m"), Instant::now()).is_some()).count();
         assert_eq!(told, 25);
         assert!(correlator.correlate(record("b", "m"), Instant::now()).is_some());
         tokio::time::advance(SPAM_REFILL).await;

@@ -117,4 +117,3 @@ impl tower::Service<TransportRequest> for FakeServer {
         })
     }
 }
-

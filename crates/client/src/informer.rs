@@ -33,7 +33,11 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
     }
 }
 
@@ -41,7 +45,10 @@ impl fmt::Display for Key {
 #[derive(Debug)]
 pub enum Event<T> {
     Added(Arc<T>),
-    Updated { old: Arc<T>, new: Arc<T> },
+    Updated {
+        old: Arc<T>,
+        new: Arc<T>,
+    },
     /// The last state known.
     Deleted(Arc<T>),
 }
@@ -323,7 +330,12 @@ impl Informers {
             !gone
         });
     }
-    fn entry<T: Resource>(&self, resource: ApiResource, params: ListParams, metadata_only: bool) -> Informer<T> {
+    fn entry<T: Resource>(
+        &self,
+        resource: ApiResource,
+        params: ListParams,
+        metadata_only: bool,
+    ) -> Informer<T> {
         let ty = TypeId::of::<T>();
         let mut entries = self.0.entries.lock();
         let found = entries.iter().find(|e| {

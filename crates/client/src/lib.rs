@@ -12,12 +12,12 @@ pub mod object;
 mod reflector;
 pub mod resources;
 mod store;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod token;
 pub mod url;
 pub mod watch;
-#[cfg(test)]
-mod tests;
 
 pub use api::{Client, DeleteParams, ListParams, Patch, Propagation, TransportRequest, TransportResponse};
 pub use error::Error;

@@ -17,8 +17,10 @@ use crate::url;
 use crate::watch::{WatchEvent, WatchStream};
 
 /// What an object's metadata alone is asked for with; the whole object does as well.
-pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+pub(crate) const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// client-go starts at 800 ms; a component here often starts beside its server and should not wait that long.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);

@@ -58,7 +58,9 @@ impl World {
 }
 
 fn pod(name: &str, revision: u64) -> String {
-    format!(r#"{{"metadata":{{"name":"{name}","namespace":"d","uid":"u-{name}","resourceVersion":"{revision}"}}}}"#)
+    format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"d","uid":"u-{name}","resourceVersion":"{revision}"}}}}"#
+    )
 }
 
 fn list(revision: u64, items: &[String]) -> String {
@@ -106,7 +108,10 @@ async fn streaming_list_then_watch() {
 async fn falls_back_to_pages() {
     let world = World::new();
     world.server.answer(422, &status(422, "Invalid"));
-    world.server.answer(200, &format!(r#"{{"metadata":{{"resourceVersion":"5","continue":"next"}},"items":[{}]}}"#, pod("a", 1)));
+    world.server.answer(
+        200,
+        &format!(r#"{{"metadata":{{"resourceVersion":"5","continue":"next"}},"items":[{}]}}"#, pod("a", 1)),
+    );
     world.server.answer(200, &list(5, &[pod("b", 2)]));
     let feed = world.server.stream();
     world.informers.start();
@@ -189,7 +194,8 @@ async fn verbs_and_errors() {
     let server = FakeServer::default();
     let client = server.client().with_user_agent("x/1");
     server.answer(409, &status(409, "AlreadyExists"));
-    let error = client.create::<PartialObject>(&resources::PODS, "d", &serde_json::json!({})).await.unwrap_err();
+    let error =
+        client.create::<PartialObject>(&resources::PODS, "d", &serde_json::json!({})).await.unwrap_err();
     assert!(error.is_already_exists(), "{error}");
     server.answer(503, "upstream is away");
     let error = client.get::<PartialObject>(&resources::PODS, "d", "a").await.unwrap_err();
@@ -235,7 +241,9 @@ async fn takes_the_lease_of_a_silent_leader() {
     assert!(held && after >= Duration::from_secs(15) && after < Duration::from_secs(20), "{after:?}");
     let patches: Vec<String> = server.asked().into_iter().filter(|a| a.starts_with("PUT")).collect();
     assert_eq!(patches.len(), 2, "taken and given back: {patches:?}");
-    assert!(patches[0].contains(r#""leaseTransitions":4"#) && patches[0].contains(r#""resourceVersion":"1""#));
+    assert!(
+        patches[0].contains(r#""leaseTransitions":4"#) && patches[0].contains(r#""resourceVersion":"1""#)
+    );
     assert!(patches[1].contains(r#""holderIdentity":"""#));
 }
 

@@ -94,7 +94,9 @@ impl TokenSource {
             "kind": "TokenRequest",
             "spec": { "expirationSeconds": LIFE_SECS },
         });
-        self.issuer.create_subresource(&SERVICE_ACCOUNTS, &self.namespace, &self.account, "token", &body).await
+        self.issuer
+            .create_subresource(&SERVICE_ACCOUNTS, &self.namespace, &self.account, "token", &body)
+            .await
     }
 
     async fn make_account(&self) -> Result<(), Error> {

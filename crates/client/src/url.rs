@@ -30,7 +30,8 @@ pub fn path(
     name: &str,
     subresource: &str,
 ) -> String {
-    let mut path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let mut path =
+        if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
     let mut push = |segment: &str| {
         path.push('/');
         path.push_str(&encode(segment));
@@ -109,7 +110,13 @@ mod tests {
         check_path(&resources::PODS, "a", "b", "status", "/api/v1/namespaces/a/pods/b/status");
         check_path(&resources::NODES, "ignored", "n", "", "/api/v1/nodes/n");
         check_path(&resources::DEPLOYMENTS, "a", "", "", "/apis/apps/v1/namespaces/a/deployments");
-        check_path(&resources::CLUSTER_ROLES, "", "a:b", "", "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab");
+        check_path(
+            &resources::CLUSTER_ROLES,
+            "",
+            "a:b",
+            "",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab",
+        );
     }
 
     #[test]

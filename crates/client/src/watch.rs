@@ -56,7 +56,11 @@ struct Bookmark {
 
 impl Client {
     /// Starts a watch. `target` is a path with its query, which must say `watch=true`.
-    pub async fn watch<T: DeserializeOwned>(&self, target: &str, accept: &str) -> Result<WatchStream<T>, Error> {
+    pub async fn watch<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        accept: &str,
+    ) -> Result<WatchStream<T>, Error> {
         let response = self.send(http::Method::GET, target, None, accept).await?;
         Ok(WatchStream {
             body: response.into_body(),
@@ -145,8 +149,11 @@ mod tests {
     #[test]
     fn parses_each_type() {
         let parse = |s: &str| parse::<PartialObject>(s.as_bytes());
-        let added = parse(r#"{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"5"}}}"#).unwrap();
-        assert!(matches!(added, WatchEvent::Added(o) if o.metadata.name == "a" && o.metadata.revision() == 5));
+        let added =
+            parse(r#"{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"5"}}}"#).unwrap();
+        assert!(
+            matches!(added, WatchEvent::Added(o) if o.metadata.name == "a" && o.metadata.revision() == 5)
+        );
         let end = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
         assert_eq!(parse(end).unwrap(), WatchEvent::Bookmark { revision: 7, initial_events_end: true });
         let gone = r#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","message":"too old","reason":"Expired","code":410}}"#;

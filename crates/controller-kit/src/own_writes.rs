@@ -49,7 +49,9 @@ impl OwnWrites {
     pub async fn seen_by<T: Resource>(&self, key: &Key, informer: &Informer<T>) {
         let Some(pending) = self.0.lock().get(key).cloned() else { return };
         informer.reached(pending.revision).await;
-        informer.wait_until(|cache| pending.deleted.iter().all(|(object, uid)| is_gone(cache, object, uid))).await;
+        informer
+            .wait_until(|cache| pending.deleted.iter().all(|(object, uid)| is_gone(cache, object, uid)))
+            .await;
         self.0.lock().remove(key);
     }
 }

@@ -28,11 +28,17 @@ pub async fn update(
 }
 
 fn read_meta(object: &Value) -> Result<Meta, Error> {
-    serde::Deserialize::deserialize(&object["metadata"]).map_err(|e: serde_json::Error| Error::Decode(e.to_string()))
+    serde::Deserialize::deserialize(&object["metadata"])
+        .map_err(|e: serde_json::Error| Error::Decode(e.to_string()))
 }
 
 /// As [`update`] of the status subresource: sets the fields of `status`, where `null` removes one.
-pub async fn update_status(client: &Client, ty: &ResourceType, meta: &Meta, status: Value) -> Result<Meta, Error> {
+pub async fn update_status(
+    client: &Client,
+    ty: &ResourceType,
+    meta: &Meta,
+    status: Value,
+) -> Result<Meta, Error> {
     update(client, ty, meta, "status", |live| set_fields(&mut live["status"], status)).await
 }
 
