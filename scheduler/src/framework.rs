@@ -32,7 +32,14 @@ pub trait Plugin: Send + Sync + fmt::Debug {
     }
 
     /// Filter: adds to `rejections` the nodes of `candidates` that cannot take the pod.
-    fn filter(&self, _snapshot: &Snapshot, _pod: &PodInfo, _candidates: &BitSet, _rejections: &mut Rejections) {}
+    fn filter(
+        &self,
+        _snapshot: &Snapshot,
+        _pod: &PodInfo,
+        _candidates: &BitSet,
+        _rejections: &mut Rejections,
+    ) {
+    }
 
     /// Score, normalized: for each of the `feasible` nodes, by slot, 0 to [`SCORE_MAX`]. `None`: nothing to say.
     fn score(&self, _snapshot: &Snapshot, _pod: &PodInfo, _feasible: &BitSet) -> Option<Vec<i64>> {
@@ -57,7 +64,13 @@ pub struct Rejections(Vec<Rejection>);
 
 impl Rejections {
     /// Turns down the members of `nodes` that are `candidates`, whatever pods they have.
-    pub fn unresolvable(&mut self, plugin: &'static str, reason: &'static str, candidates: &BitSet, mut nodes: BitSet) {
+    pub fn unresolvable(
+        &mut self,
+        plugin: &'static str,
+        reason: &'static str,
+        candidates: &BitSet,
+        mut nodes: BitSet,
+    ) {
         nodes.and(candidates);
         let unresolvable = nodes.clone();
         self.add(Rejection { plugin, reason: reason.into(), nodes, unresolvable });

@@ -85,12 +85,17 @@ impl PodInfo {
 impl Usage {
     pub fn of(pod: &Pod) -> Self {
         let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy == "Always");
-        let ports = pod.spec.containers.iter().chain(sidecars).flat_map(|c| &c.ports).filter(|p| p.host_port > 0);
+        let ports =
+            pod.spec.containers.iter().chain(sidecars).flat_map(|c| &c.ports).filter(|p| p.host_port > 0);
         let or = |text: &str, default: &str| Box::from(if text.is_empty() { default } else { text });
         Self {
             requests: Requests::of(pod),
             ports: ports
-                .map(|p| HostPort { protocol: or(&p.protocol, "TCP"), port: p.host_port, ip: or(&p.host_ip, ANY_IP) })
+                .map(|p| HostPort {
+                    protocol: or(&p.protocol, "TCP"),
+                    port: p.host_port,
+                    ip: or(&p.host_ip, ANY_IP),
+                })
                 .collect(),
             priority: pod.spec.priority.unwrap_or(0),
         }

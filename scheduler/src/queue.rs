@@ -49,7 +49,9 @@ enum Place {
     /// A PreEnqueue plugin objects.
     Held,
     /// Being tried or bound. True when the pod has changed meanwhile.
-    Taken { changed: bool },
+    Taken {
+        changed: bool,
+    },
 }
 
 /// What the order of the active pods compares.
@@ -152,7 +154,9 @@ impl Queue {
         }
         let early = || {
             let mut waiting = self.backing_off.iter().map(|(_, key)| key);
-            waiting.find(|key| self.pods.get(*key).is_some_and(|q| q.failure == Failure::Unschedulable)).cloned()
+            waiting
+                .find(|key| self.pods.get(*key).is_some_and(|q| q.failure == Failure::Unschedulable))
+                .cloned()
         };
         let key = self.active.first().map(|a| a.pod.key.clone()).or_else(early)?;
         let mut queued = self.take_out(&key).expect("both lists hold it");

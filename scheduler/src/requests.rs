@@ -71,7 +71,9 @@ fn total(pod: &Pod, with_defaults: bool) -> ResourceList {
         .chain(&pod.status.init_container_statuses)
         .map(|s| (s.name.as_str(), s))
         .collect();
-    let own = |container: &Container| container_requests(container, statuses.get(container.name.as_str()), with_defaults);
+    let own = |container: &Container| {
+        container_requests(container, statuses.get(container.name.as_str()), with_defaults)
+    };
 
     let mut sum = ResourceList::default();
     for container in &pod.spec.containers {

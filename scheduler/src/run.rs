@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use client::leader::{self, Ended, LeaderConfig};
 use client::{
-    Client, Error, Event, EventType, Informer, Informers, Key, ListParams, ObjectReference, Patch, Recorder, resources,
+    Client, Error, Event, EventType, Informer, Informers, Key, ListParams, ObjectReference, Patch, Recorder,
+    resources,
 };
 use component::Tasks;
 use env::Env;
@@ -102,10 +103,18 @@ impl Dirty {
 /// What a request came to.
 #[derive(Debug)]
 enum Done {
-    Bound { pod: SharedPod, node: Arc<str> },
-    NotBound { pod: SharedPod, error: String },
+    Bound {
+        pod: SharedPod,
+        node: Arc<str>,
+    },
+    NotBound {
+        pod: SharedPod,
+        error: String,
+    },
     /// The pod is gone or another one has its name.
-    Gone { pod: SharedPod },
+    Gone {
+        pod: SharedPod,
+    },
     Patched,
 }
 

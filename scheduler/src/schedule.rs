@@ -74,23 +74,33 @@ mod tests {
         check(
             &[small],
             pod("p").requests("cpu", "200m"),
-            &expect!["0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."],
+            &expect![
+                "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+            ],
         );
         check(
             &[node("a").cpu("1")],
             pod("p").requests("cpu", "2"),
-            &expect!["0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."],
+            &expect![
+                "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            ],
         );
-        let busy = |name| node(name).cpu("4").memory("1Gi").pod(pod("busy").requests("cpu", "4").requests("memory", "1Gi"));
+        let busy = |name| {
+            node(name).cpu("4").memory("1Gi").pod(pod("busy").requests("cpu", "4").requests("memory", "1Gi"))
+        };
         check(
             &[busy("a"), busy("b"), node("c").unschedulable(), node("d").taint("k", "v", "NoSchedule")],
             pod("p").requests("cpu", "1").requests("memory", "1"),
-            &expect!["0/4 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 2 Insufficient cpu, 2 Insufficient memory. preemption: 0/4 nodes are available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling."],
+            &expect![
+                "0/4 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 2 Insufficient cpu, 2 Insufficient memory. preemption: 0/4 nodes are available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling."
+            ],
         );
         check(
             &[busy("a")],
             pod("p").requests("cpu", "1").never_preempts(),
-            &expect!["0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."],
+            &expect![
+                "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."
+            ],
         );
         // There is somebody to evict, which is not done yet: nothing untrue is said.
         check(
@@ -102,7 +112,8 @@ mod tests {
 
     #[test]
     fn the_emptier_node_wins_and_ties_are_drawn() {
-        let full = node("full").cpu("4").memory("4Gi").pod(pod("x").requests("cpu", "2").requests("memory", "2Gi"));
+        let full =
+            node("full").cpu("4").memory("4Gi").pod(pod("x").requests("cpu", "2").requests("memory", "2Gi"));
         let empty = |name| node(name).cpu("4").memory("4Gi");
         check(&[full.clone(), empty("empty")], pod("p").requests("cpu", "1"), &expect!["empty"]);
         let snapshot = snapshot(&[empty("a"), full, empty("b")]);

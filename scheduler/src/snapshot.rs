@@ -57,10 +57,13 @@ pub struct Snapshot {
     pub taints: BTreeMap<Taint, BitSet>,
     pub labels: LabelIndex,
     /// Host ports in use, by protocol and port: each node's addresses, with how many pods use them.
-    ports: BTreeMap<(Box<str>, i32), BTreeMap<(usize, Box<str>), u32>>,
+    ports: BTreeMap<(Box<str>, i32), PortUsers>,
     /// How many pods of each priority each node has.
     priorities: Vec<BTreeMap<i32, u32>>,
 }
+
+/// Slot and address → pods.
+type PortUsers = BTreeMap<(usize, Box<str>), u32>;
 
 /// What is indexed of a node, to be taken out of the indexes again.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +129,9 @@ impl Snapshot {
         set(&mut self.ephemeral_storage, allocatable.get("ephemeral-storage"));
         set(&mut self.pods, allocatable.get("pods"));
         for (name, _) in allocatable.iter() {
-            if !matches!(name, "cpu" | "memory" | "ephemeral-storage" | "pods") && !self.scalars.contains_key(name) {
+            if !matches!(name, "cpu" | "memory" | "ephemeral-storage" | "pods")
+                && !self.scalars.contains_key(name)
+            {
                 self.scalars.insert(name.into(), Column::default());
             }
         }
@@ -143,7 +148,8 @@ impl Snapshot {
         if slot == self.slots.len() {
             self.slots.push(None);
             let n = self.slots.len();
-            for column in [&mut self.milli_cpu, &mut self.memory, &mut self.ephemeral_storage, &mut self.pods] {
+            for column in [&mut self.milli_cpu, &mut self.memory, &mut self.ephemeral_storage, &mut self.pods]
+            {
                 column.resize(n);
             }
             for column in self.scalars.values_mut() {
@@ -242,7 +248,9 @@ impl Snapshot {
 
     /// The nodes where `port` is taken: by the same address, or by either side wanting every address.
     pub fn port_users(&self, port: &HostPort) -> BitSet {
-        let Some(users) = self.ports.get(&(port.protocol.clone(), port.port)) else { return BitSet::default() };
+        let Some(users) = self.ports.get(&(port.protocol.clone(), port.port)) else {
+            return BitSet::default();
+        };
         let conflicts = |ip: &str| &*port.ip == ANY_IP || ip == ANY_IP || ip == &*port.ip;
         users.keys().filter(|(_, ip)| conflicts(ip)).map(|(slot, _)| *slot).collect()
     }
@@ -276,7 +284,9 @@ mod tests {
         assert!(!snapshot.set_node(&node("a").cpu("2").build()).1, "nothing new");
         assert!(snapshot.set_node(&node("a").cpu("3").build()).1);
         assert!(snapshot.set_node(&node("a").cpu("3").label("k", "v").build()).1);
-        let info = PodInfo::new(&pod("p").requests("cpu", "1").requests("example.com/x", "2").host_port(80, "").build());
+        let info = PodInfo::new(
+            &pod("p").requests("cpu", "1").requests("example.com/x", "2").host_port(80, "").build(),
+        );
         snapshot.add_pod(slot, &info.usage);
         assert_eq!(snapshot.milli_cpu.free(slot), 2000);
         assert_eq!(snapshot.scalars["example.com/x"].used[slot], 2);
@@ -290,7 +300,8 @@ mod tests {
     #[test]
     fn a_slot_is_used_again_and_clean() {
         let mut snapshot = Snapshot::default();
-        let (slot, _) = snapshot.set_node(&node("a").cpu("2").label("k", "v").taint("t", "", "NoSchedule").build());
+        let (slot, _) =
+            snapshot.set_node(&node("a").cpu("2").label("k", "v").taint("t", "", "NoSchedule").build());
         let info = PodInfo::new(&pod("p").requests("cpu", "1").host_port(80, "").build());
         snapshot.add_pod(slot, &info.usage);
         assert_eq!(snapshot.remove_node("a"), Some(slot));

@@ -175,7 +175,12 @@ pub(crate) fn check_filter(plugin: &dyn Plugin, nodes: &[NodeBuilder], pod: PodB
 
 /// Checks what a plugin gives each node; nothing expected: it has nothing to say.
 #[track_caller]
-pub(crate) fn check_scores(plugin: &dyn Plugin, nodes: &[NodeBuilder], pod: PodBuilder, expected: &[(&str, i64)]) {
+pub(crate) fn check_scores(
+    plugin: &dyn Plugin,
+    nodes: &[NodeBuilder],
+    pod: PodBuilder,
+    expected: &[(&str, i64)],
+) {
     let snapshot = snapshot(nodes);
     let scores = plugin.score(&snapshot, &pod.info(), &snapshot.present).unwrap_or_default();
     let found: Vec<(&str, i64)> =

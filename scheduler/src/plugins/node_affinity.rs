@@ -4,8 +4,8 @@
 use crate::bits::BitSet;
 use crate::framework::{Plugin, Rejections};
 use crate::objects::{Requirement, Term};
-use crate::pod_info::PodInfo;
 use crate::plugins::{normalize, score_column};
+use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
@@ -29,8 +29,12 @@ fn keep_label(snapshot: &Snapshot, requirement: &Requirement, nodes: &mut BitSet
             nodes.and_not(&snapshot.labels.with_key(key));
             return;
         }
-        "Gt" => snapshot.labels.with_any(key, |value| parsed(value).zip(number()).is_some_and(|(v, n)| v > n)),
-        "Lt" => snapshot.labels.with_any(key, |value| parsed(value).zip(number()).is_some_and(|(v, n)| v < n)),
+        "Gt" => {
+            snapshot.labels.with_any(key, |value| parsed(value).zip(number()).is_some_and(|(v, n)| v > n))
+        }
+        "Lt" => {
+            snapshot.labels.with_any(key, |value| parsed(value).zip(number()).is_some_and(|(v, n)| v < n))
+        }
         _ => BitSet::default(),
     };
     nodes.and(&matching);
@@ -79,7 +83,12 @@ impl Plugin for NodeAffinity {
         }
         let mut nodes = candidates.clone();
         nodes.and_not(&fit);
-        rejections.unresolvable(self.name(), "node(s) didn't match Pod's node affinity/selector", candidates, nodes);
+        rejections.unresolvable(
+            self.name(),
+            "node(s) didn't match Pod's node affinity/selector",
+            candidates,
+            nodes,
+        );
     }
 
     fn score(&self, snapshot: &Snapshot, pod: &PodInfo, feasible: &BitSet) -> Option<Vec<i64>> {
@@ -132,7 +141,9 @@ mod tests {
     #[test]
     fn operators() {
         let expression = |key: &str, operator: &str, values: &str| {
-            let term = format!(r#"{{"matchExpressions":[{{"key":"{key}","operator":"{operator}","values":{values}}}]}}"#);
+            let term = format!(
+                r#"{{"matchExpressions":[{{"key":"{key}","operator":"{operator}","values":{values}}}]}}"#
+            );
             pod("p").required_terms(&format!("[{term}]"))
         };
         check(expression("zone", "In", r#"["x","z"]"#), &["a"]);
@@ -162,7 +173,12 @@ mod tests {
             {"weight":30,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":["x"]}]}},
             {"weight":10,"preference":{"matchExpressions":[{"key":"cores","operator":"Exists"}]}},
             {"weight":0,"preference":{"matchExpressions":[{"key":"gpu","operator":"Exists"}]}}]"#;
-        check_scores(&NodeAffinity, &nodes(), pod("p").preferred_terms(preferred), &[("a", 100), ("b", 25), ("c", 25)]);
+        check_scores(
+            &NodeAffinity,
+            &nodes(),
+            pod("p").preferred_terms(preferred),
+            &[("a", 100), ("b", 25), ("c", 25)],
+        );
         check_scores(&NodeAffinity, &nodes(), pod("p"), &[]);
     }
 }

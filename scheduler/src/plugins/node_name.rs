@@ -22,7 +22,12 @@ impl Plugin for NodeName {
         if let Some(slot) = snapshot.slot(&pod.node_name) {
             nodes.remove(slot);
         }
-        rejections.unresolvable(self.name(), "node(s) didn't match the requested node name", candidates, nodes);
+        rejections.unresolvable(
+            self.name(),
+            "node(s) didn't match the requested node name",
+            candidates,
+            nodes,
+        );
     }
 }
 

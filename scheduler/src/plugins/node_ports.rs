@@ -47,11 +47,12 @@ mod tests {
         check_filter(&NodePorts, &nodes, pod("p").host_port(80, ""), &[&no("any"), &no("one")]);
         check_filter(&NodePorts, &nodes, pod("p").host_port(80, "0.0.0.0"), &[&no("any"), &no("one")]);
         check_filter(&NodePorts, &nodes, pod("p").host_port(80, "10.0.0.2"), &[&no("any")]);
-        check_filter(&NodePorts, &nodes, pod("p").host_port(80, "10.0.0.1").host_port(81, ""), &[
-            &no("any"),
-            &no("one"),
-            &no("other"),
-        ]);
+        check_filter(
+            &NodePorts,
+            &nodes,
+            pod("p").host_port(80, "10.0.0.1").host_port(81, ""),
+            &[&no("any"), &no("one"), &no("other")],
+        );
         check_filter(&NodePorts, &nodes, pod("p").host_port_of("UDP", 80, ""), &[]);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::bits::BitSet;
 use crate::framework::{Plugin, SCORE_MAX};
-use crate::pod_info::PodInfo;
 use crate::plugins::score_column;
+use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
@@ -32,7 +32,10 @@ impl Plugin for NodeResourcesBalancedAllocation {
             let memory = fraction(memory.used[slot] + requests.memory, memory.allocatable[slot]);
             // The standard deviation of two numbers.
             let deviation = cpu.zip(memory).map_or(0.0, |(a, b)| ((a - b) / 2.0).abs());
-            #[allow(clippy::cast_possible_truncation, reason = "between 0 and 100; upstream cuts the fraction off too")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "between 0 and 100; upstream cuts the fraction off too"
+            )]
             #[allow(clippy::cast_precision_loss, reason = "the constant is 100")]
             let score = ((1.0 - deviation) * SCORE_MAX as f64) as i64;
             scores[slot] = score;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use crate::bits::BitSet;
 use crate::framework::{Plugin, Rejection, Rejections, SCORE_MAX};
-use crate::pod_info::PodInfo;
 use crate::plugins::score_column;
+use crate::pod_info::PodInfo;
 use crate::snapshot::{Column, Snapshot};
 
 #[derive(Debug)]
@@ -46,7 +46,12 @@ impl Plugin for NodeResourcesFit {
     fn filter(&self, snapshot: &Snapshot, pod: &PodInfo, candidates: &BitSet, rejections: &mut Rejections) {
         let nodes = candidates.iter().filter(|slot| snapshot.pods.free(*slot) < 1).collect();
         let unresolvable = BitSet::default();
-        rejections.add(Rejection { plugin: self.name(), reason: "Too many pods".into(), nodes, unresolvable });
+        rejections.add(Rejection {
+            plugin: self.name(),
+            reason: "Too many pods".into(),
+            nodes,
+            unresolvable,
+        });
         let requests = &pod.usage.requests;
         for (column, amount, reason) in [
             (&snapshot.milli_cpu, requests.milli_cpu, "Insufficient cpu"),
@@ -66,7 +71,10 @@ impl Plugin for NodeResourcesFit {
         let requests = &pod.usage.requests;
         for slot in feasible.iter() {
             let resources = [
-                (snapshot.milli_cpu.allocatable[slot], snapshot.scored_milli_cpu[slot] + requests.scored_milli_cpu),
+                (
+                    snapshot.milli_cpu.allocatable[slot],
+                    snapshot.scored_milli_cpu[slot] + requests.scored_milli_cpu,
+                ),
                 (snapshot.memory.allocatable[slot], snapshot.scored_memory[slot] + requests.scored_memory),
             ];
             let known = resources.iter().filter(|(allocatable, _)| *allocatable > 0);
@@ -100,9 +108,12 @@ mod tests {
                 "small: Insufficient memory (unresolvable)",
             ],
         );
-        check_filter(&NodeResourcesFit, &nodes, pod("p").requests("cpu", "500m"), &[
-            "small: Insufficient cpu (unresolvable)",
-        ]);
+        check_filter(
+            &NodeResourcesFit,
+            &nodes,
+            pod("p").requests("cpu", "500m"),
+            &["small: Insufficient cpu (unresolvable)"],
+        );
     }
 
     #[test]
@@ -111,18 +122,26 @@ mod tests {
         check_filter(&NodeResourcesFit, &[crowded], pod("p"), &["crowded: Too many pods"]);
         let taken = pod("x").requests("example.com/gpu", "1");
         let gpus = [node("a").resource("example.com/gpu", "1").pod(taken), node("b")];
-        check_filter(&NodeResourcesFit, &gpus, pod("p").requests("example.com/gpu", "1"), &[
-            "a: Insufficient example.com/gpu",
-            "b: Insufficient example.com/gpu (unresolvable)",
-        ]);
+        check_filter(
+            &NodeResourcesFit,
+            &gpus,
+            pod("p").requests("example.com/gpu", "1"),
+            &["a: Insufficient example.com/gpu", "b: Insufficient example.com/gpu (unresolvable)"],
+        );
         let unknown = [node("a")];
-        check_filter(&NodeResourcesFit, &unknown, pod("p").requests("example.com/x", "1"), &[
-            "a: Insufficient example.com/x (unresolvable)",
-        ]);
+        check_filter(
+            &NodeResourcesFit,
+            &unknown,
+            pod("p").requests("example.com/x", "1"),
+            &["a: Insufficient example.com/x (unresolvable)"],
+        );
         let disk = [node("a").resource("ephemeral-storage", "1Gi")];
-        check_filter(&NodeResourcesFit, &disk, pod("p").requests("ephemeral-storage", "2Gi"), &[
-            "a: Insufficient ephemeral-storage (unresolvable)",
-        ]);
+        check_filter(
+            &NodeResourcesFit,
+            &disk,
+            pod("p").requests("ephemeral-storage", "2Gi"),
+            &["a: Insufficient ephemeral-storage (unresolvable)"],
+        );
     }
 
     #[test]

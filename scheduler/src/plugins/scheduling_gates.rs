@@ -26,7 +26,8 @@ mod tests {
 
     #[test]
     fn gates_hold_a_pod_back() {
-        let check = |pod: crate::testing::PodBuilder| SchedulingGates.pre_enqueue(&PodInfo::new(&pod.build()));
+        let check =
+            |pod: crate::testing::PodBuilder| SchedulingGates.pre_enqueue(&PodInfo::new(&pod.build()));
         assert_eq!(check(pod("p")), Ok(()));
         let gated = check(pod("p").gate("example.com/a").gate("example.com/b"));
         assert_eq!(gated, Err("waiting for scheduling gates: [example.com/a example.com/b]".to_owned()));

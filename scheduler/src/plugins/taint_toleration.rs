@@ -4,8 +4,8 @@
 use crate::bits::BitSet;
 use crate::framework::{Plugin, Rejections};
 use crate::objects::Taint;
-use crate::pod_info::PodInfo;
 use crate::plugins::{normalize, score_column};
+use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
@@ -71,14 +71,24 @@ mod tests {
         ] {
             let expected = no(left);
             let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-            check_filter(&TaintToleration, &nodes, pod("p").toleration(key, operator, value, effect), &expected);
+            check_filter(
+                &TaintToleration,
+                &nodes,
+                pod("p").toleration(key, operator, value, effect),
+                &expected,
+            );
         }
     }
 
     #[test]
     fn preferred_taints_cost_points() {
         let soft = |n: crate::testing::NodeBuilder, key: &str| n.taint(key, "", "PreferNoSchedule");
-        let nodes = [node("a"), soft(node("b"), "x"), soft(soft(node("c"), "x"), "y"), node("d").taint("z", "", "NoSchedule")];
+        let nodes = [
+            node("a"),
+            soft(node("b"), "x"),
+            soft(soft(node("c"), "x"), "y"),
+            node("d").taint("z", "", "NoSchedule"),
+        ];
         check_scores(&TaintToleration, &nodes, pod("p"), &[("a", 100), ("b", 50), ("c", 0), ("d", 100)]);
         let tolerant = pod("p").toleration("x", "Exists", "", "PreferNoSchedule");
         check_scores(&TaintToleration, &nodes, tolerant, &[("a", 100), ("b", 100), ("c", 0), ("d", 100)]);
