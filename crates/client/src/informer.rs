@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, ListParams};
@@ -93,8 +94,6 @@ type Handler<T> = Box<dyn Fn(&Event<T>) + Send + Sync>;
 struct Progress {
     synced: bool,
     revision: u64,
-    /// Counts what was applied, so that waiters look again.
-    changes: u64,
 }
 
 /// Lock order: `handlers`, then `store`. The first is held while handlers run, the second is not: handlers may read
@@ -106,7 +105,9 @@ pub(crate) struct Core<T: Resource> {
     pub(crate) metadata_only: bool,
     store: RwLock<Store<T>>,
     handlers: Mutex<Vec<Handler<T>>>,
-    progress: tokio::sync::watch::Sender<Progress>,
+    progress: Mutex<Progress>,
+    /// Told of each change of `progress`. Not a `tokio::sync::watch`: that wakes its waiters in a random order.
+    moved: Notify,
 }
 
 impl<T: Resource> Core<T> {
@@ -117,12 +118,13 @@ impl<T: Resource> Core<T> {
             metadata_only,
             store: RwLock::new(Store::new()),
             handlers: Mutex::default(),
-            progress: tokio::sync::watch::Sender::new(Progress::default()),
+            progress: Mutex::default(),
+            moved: Notify::new(),
         }
     }
 
     fn revision(&self) -> u64 {
-        self.progress.borrow().revision
+        self.progress.lock().revision
     }
 
     /// Applies `change` to the store and tells the handlers; then counts `revision` as reached.
@@ -135,12 +137,12 @@ impl<T: Resource> Core<T> {
             }
         }
         drop(handlers);
-        self.progress.send_modify(|p| {
-            p.synced |= synced;
-            // A server restored from an older backup goes back; the re-list that finds out sets it as it is.
-            p.revision = if synced { revision } else { p.revision.max(revision) };
-            p.changes += 1;
-        });
+        let mut progress = self.progress.lock();
+        progress.synced |= synced;
+        // A server restored from an older backup goes back; the re-list that finds out sets it as it is.
+        progress.revision = if synced { revision } else { progress.revision.max(revision) };
+        drop(progress);
+        self.moved.notify_waiters();
     }
 
     pub(crate) fn put(&self, object: T) {
@@ -170,7 +172,7 @@ impl<T: Resource> fmt::Debug for Informer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Informer")
             .field("resource", &self.0.resource.plural)
-            .field("progress", &*self.0.progress.borrow())
+            .field("progress", &*self.0.progress.lock())
             .finish_non_exhaustive()
     }
 }
@@ -221,7 +223,7 @@ impl<T: Resource> Informer<T> {
         handlers.push(Box::new(handler));
     }
     pub fn has_synced(&self) -> bool {
-        self.0.progress.borrow().synced
+        self.0.progress.lock().synced
     }
     /// Ends once the first list is in the cache and the handlers have heard of it.
     pub async fn synced(&self) {
@@ -238,9 +240,15 @@ impl<T: Resource> Informer<T> {
     }
     /// Ends once `condition` holds; looks again after each change.
     pub async fn wait_until(&self, condition: impl Fn(&Self) -> bool) {
-        let mut progress = self.0.progress.subscribe();
-        while !condition(self) {
-            progress.changed().await.expect("the sender lives in the informer that self holds");
+        loop {
+            // Listening before looking: no change in between is missed.
+            let moved = self.0.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if condition(self) {
+                return;
+            }
+            moved.await;
         }
     }
 }
