@@ -11,8 +11,8 @@ use clap::Parser;
 use client::Client;
 use component::flags::{host_name, parse_duration, read_file};
 use component::run::ConfigError;
-use component::serving::{Answer, Serving};
-use component::{LogArgs, Metrics, Tasks};
+use component::serving::{Serving, health_only};
+use component::{LogArgs, Tasks};
 
 use crate::config::Config;
 use crate::controllers;
@@ -134,8 +134,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     if args.secure_port != 0 {
         let listener =
             tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
-        let metrics = Metrics::new();
-        component::serving::serve(&tasks, listener, Serving { handler: handler(metrics), tls: Some(tls) });
+        component::serving::serve(&tasks, listener, Serving { handler: health_only(), tls: Some(tls) });
     }
     let env = env::Env::real();
     // Each controller acts as its ServiceAccount, with tokens that this user asks for.
@@ -158,17 +157,6 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     Ok(())
 }
 
-fn handler(metrics: Metrics) -> component::serving::Handler {
-    Arc::new(move |path| match path.split('?').next().unwrap_or_default() {
-        "/healthz" | "/livez" | "/readyz" => Answer::ok(),
-        _ => {
-            // Metrics want a delegated authorization, which this port does not do: nobody gets them here.
-            let _ = &metrics;
-            Answer::text(403, "forbidden\n")
-        }
-    })
-}
-
 fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
     let now = env::Env::real().clock.now();
     let identity = match (&args.tls_cert_file, &args.tls_private_key_file) {
@@ -176,17 +164,7 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
             certificate_pem: read_file("--tls-cert-file", cert)?,
             key_pem: read_file("--tls-private-key-file", key)?,
         },
-        _ => {
-            let host = host_name()?;
-            let authority =
-                pki::Authority::create(&format!("{host}-ca"), now).map_err(|e| ConfigError(e.to_string()))?;
-            let request = pki::CertificateRequest::server(
-                &host,
-                vec![host.clone(), "localhost".into()],
-                vec![args.bind_address],
-            );
-            authority.issue(&request, now).map_err(|e| ConfigError(e.to_string()))?
-        }
+        _ => pki::tls::self_signed(&host_name()?, args.bind_address, now).map_err(|e| ConfigError(e.to_string()))?,
     };
     pki::tls::server_config(&identity, pki::tls::ClientAuth::None).map_err(|e| ConfigError(e.to_string()))
 }

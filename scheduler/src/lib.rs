@@ -8,6 +8,7 @@
 //! Not here yet: preemption, and the plugins for spreading, pod affinity, volumes and device claims.
 
 pub mod bits;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod framework;

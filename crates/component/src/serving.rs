@@ -43,6 +43,14 @@ impl Answer {
 /// What answers a path (with query).
 pub type Handler = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 
+/// Health for everyone, and nothing else: metrics over the network want authorization, which this server does not do.
+pub fn health_only() -> Handler {
+    Arc::new(|path| match path.split('?').next().unwrap_or_default() {
+        "/healthz" | "/livez" | "/readyz" => Answer::ok(),
+        _ => Answer::text(403, "forbidden\n"),
+    })
+}
+
 /// Where and how to serve.
 #[derive(Clone)]
 pub struct Serving {

@@ -59,6 +59,14 @@ pub fn server_config(identity: &Identity, clients: ClientAuth<'_>) -> Result<Arc
     Ok(Arc::new(config))
 }
 
+/// The identity of a component's small server that nobody gave a certificate: signed by an authority of its own that is
+/// forgotten at once, as upstream's components do.
+pub fn self_signed(host: &str, address: std::net::IpAddr, now: Timestamp) -> Result<Identity, PkiError> {
+    let authority = crate::Authority::create(&format!("{host}-ca"), now)?;
+    let names = vec![host.to_owned(), "localhost".to_owned()];
+    authority.issue(&crate::CertificateRequest::server(host, names, vec![address]), now)
+}
+
 /// A client's configuration: trusts `ca_pem` alone, and shows `identity` when there is one.
 pub fn client_config(ca_pem: &str, identity: Option<&Identity>) -> Result<ClientConfig, PkiError> {
     let builder = ClientConfig::builder_with_provider(provider())
