@@ -71,6 +71,7 @@ impl ApiServer {
     /// Starts on a backend: ends once the View reflects everything that the backend had acknowledged.
     pub async fn start(config: Config, deps: Deps) -> Result<Arc<Self>, store::StoreError> {
         let registry = Registry::start(&config, &deps).await?;
+        store::expiry::start(registry.view(), &deps.env, &deps.tasks);
         let objects: Arc<dyn Objects> = Arc::clone(&registry) as Arc<dyn Objects>;
         let plugins = Arc::new((deps.plugins)(&objects));
         registry.plug(Arc::clone(&plugins));
@@ -157,6 +158,7 @@ impl ApiServer {
         });
         let labels = self.labels(&info, &query);
         let long = self.is_long(&info, &query);
+        let head = parts.method == Method::HEAD;
         let call = Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone() };
         let limit = (!long).then(|| self.deadline(&call.query));
         let answer = AssertUnwindSafe(self.answer(call, body)).catch_unwind();
@@ -172,6 +174,9 @@ impl ApiServer {
         let headers = response.headers_mut();
         headers.insert(AUDIT_ID, audit_id);
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+        if head {
+            *response.body_mut() = Body::empty();
+        }
         if !long {
             self.metrics.observe(&labels, response.status().as_u16(), started.elapsed());
         }
