@@ -185,3 +185,32 @@ async fn endpoints_follow_readiness() {
     cluster.eventually(&ENDPOINTS, "default", "one unready", |all| of(all, "notReadyAddresses") == 1).await;
     cluster.end().await;
 }
+
+/// The whole cluster is a function of its seed: two runs leave the same objects, to the last name and revision.
+#[test]
+fn two_runs_are_equal() {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let cluster = Cluster::start().await;
+            cluster.create(&DEPLOYMENTS, "default", &deployment(3)).await;
+            cluster.rolled_out().await;
+            cluster.patch(&DEPLOYMENTS, "default", "web", "", json!({"spec": {"replicas": 6}})).await;
+            cluster.rolled_out().await;
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            let mut left = Vec::new();
+            for ty in [&DEPLOYMENTS, &REPLICA_SETS, &PODS, &EVENTS] {
+                left.push(cluster.list(ty, "default").await);
+            }
+            cluster.end().await;
+            left
+        })
+    };
+    // Line by line: the first difference is the one that counts.
+    let lines = |kinds: Vec<Vec<Value>>| serde_json::to_string_pretty(&kinds).unwrap();
+    let (first, second) = (lines(run()), lines(run()));
+    for (a, b) in first.lines().zip(second.lines()) {
+        assert_eq!(a, b);
+    }
+    assert_eq!(first.len(), second.len());
+}

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use component::Tasks;
-use parking_lot::RwLock;
-use tokio::sync::{Notify, mpsc, watch as watch_channel};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, ChangeBatch, Expiry, Key, Revision, StateEntry, StoreError};
@@ -60,7 +60,10 @@ pub struct View {
     backend: Arc<dyn Backend>,
     inner: RwLock<Inner>,
     /// The revision that readers may rely on: sent after the lock is released.
-    reached: watch_channel::Sender<Reached>,
+    reached: Mutex<Reached>,
+    /// Rung after each change of `reached`. A watch channel would wake the waiters in a random order, and two runs of
+    /// one seed would differ.
+    moved: Notify,
     /// Rung when the first key to expire is another one.
     expiry_changed: Notify,
 }
@@ -107,9 +110,13 @@ impl View {
         for entry in subscription.state {
             inner.load(entry);
         }
-        let (reached, _) = watch_channel::channel(Reached { revision, stopped: false });
-        let view =
-            Arc::new(Self { backend, inner: RwLock::new(inner), reached, expiry_changed: Notify::new() });
+        let view = Arc::new(Self {
+            backend,
+            inner: RwLock::new(inner),
+            reached: Mutex::new(Reached { revision, stopped: false }),
+            moved: Notify::new(),
+            expiry_changed: Notify::new(),
+        });
         let feeder = Feeder(Arc::clone(&view));
         tasks.spawn_until_stop("view", async move { feeder.run(subscription.changes).await });
         Ok(view)
@@ -122,7 +129,7 @@ impl View {
 
     /// The revision that reads see now.
     pub fn revision(&self) -> Revision {
-        self.reached.borrow().revision
+        self.reached.lock().revision
     }
 
     /// The oldest revision whose state can still be read; changes can be watched from the one after it.
@@ -132,12 +139,20 @@ impl View {
 
     /// Ends once the View reflects `revision`. The caller brings the deadline.
     pub async fn wait_for(&self, revision: Revision) -> Result<(), StoreError> {
-        let mut reached = self.reached.subscribe();
-        let now = reached
-            .wait_for(|r| r.revision >= revision || r.stopped)
-            .await
-            .map_err(|_| StoreError::Stopped)?;
-        if now.revision >= revision { Ok(()) } else { Err(StoreError::Stopped) }
+        loop {
+            // Listening before looking: no change in between is missed.
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let now = *self.reached.lock();
+            if now.revision >= revision {
+                return Ok(());
+            }
+            if now.stopped {
+                return Err(StoreError::Stopped);
+            }
+            moved.await;
+        }
     }
 
     /// Makes the reads that follow linearizable: they see everything that was acknowledged before this call. Returns a
@@ -196,7 +211,8 @@ impl View {
             inner.trim(Instant::now());
             (wake, first != inner.expiring.first().cloned())
         };
-        self.reached.send_replace(Reached { revision: batch.revision, stopped: false });
+        *self.reached.lock() = Reached { revision: batch.revision, stopped: false };
+        self.moved.notify_waiters();
         for notify in wake {
             notify.notify_waiters();
         }
@@ -211,7 +227,8 @@ impl View {
             inner.stopped = true;
             inner.topics.all_notifies()
         };
-        self.reached.send_modify(|r| r.stopped = true);
+        self.reached.lock().stopped = true;
+        self.moved.notify_waiters();
         for notify in wake {
             notify.notify_waiters();
         }
