@@ -2,6 +2,7 @@
 
 mod deps;
 mod import_kinds;
+mod seeds;
 mod test;
 mod tidy;
 mod up;
@@ -53,6 +54,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Apply a folder of manifests to the running cluster and compare what reads back
+    Seeds {
+        /// The folder of the manifests
+        #[arg(long, default_value = "../shared/seeds")]
+        dir: PathBuf,
+    },
     /// Run the simulation over a range of seeds
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -75,6 +82,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench { args } => up::tool("bench", "gantry-bench", &args),
         Command::Golden { args } => up::tool("bench", "gantry-golden", &args),
+        Command::Seeds { dir } => seeds::run(&dir),
         Command::Sim { args } => up::tool("sim", "gantry-sim", &args),
         Command::ImportKinds { shared } => import_kinds::run(&shared, &root().join("crates/kinds/tables")),
     };
