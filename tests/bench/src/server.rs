@@ -43,8 +43,11 @@ impl Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = std::fs::File::create(dir.join("log"))?;
         let begin = Instant::now();
-        let child = Command::new(gantry)
-            .arg("kube-apiserver")
+        let mut command = Command::new(gantry);
+        if gantry.file_name().is_none_or(|name| name != "kube-apiserver") {
+            command.arg("kube-apiserver");
+        }
+        let child = command
             .arg(format!("--data-dir={}", dir.join("store").display()))
             .arg(format!("--cert-dir={}", dir.join("pki").display()))
             .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])

@@ -18,6 +18,9 @@ struct Args {
     /// How often single pods are created (30 at once: a quarter of it)
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// The program to measure: `gantry`, or `kube-apiserver` for the server's part; by default `gantry` beside this one
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Only this part: `server` or `cluster`
     #[arg(long)]
     part: Option<String>,
@@ -34,8 +37,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let gantry: PathBuf =
-        std::env::current_exe()?.parent().context("a program lies in a folder")?.join("gantry");
+    let gantry = match &args.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?.parent().context("a program lies in a folder")?.join("gantry"),
+    };
     println!("{}", process::machine());
     let wanted = |part: &str| args.part.as_deref().is_none_or(|p| p == part);
     if wanted("server") {

@@ -68,7 +68,7 @@ pub async fn replay(server: &Server, scenario: &Value) -> Result<Verdict> {
     Ok(Verdict { name, differences: comparison.differences })
 }
 
-async fn read(response: client::TransportResponse) -> Result<Answer> {
+async fn read(response: apiserver::response::Response) -> Result<Answer> {
     use http_body_util::BodyExt as _;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|e| anyhow::anyhow!("{e}"))?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use apiserver::seams::UserInfo;
 use bytes::Bytes;
-use client::{TransportRequest, TransportResponse};
+use apiserver::response::Response;
+use client::TransportRequest;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::{Service as _, ServiceExt as _};
@@ -46,6 +47,24 @@ impl Answer {
     }
 }
 
+/// A server as a real one, with the recordings' service range, in memory.
+async fn start(env: env::Env, tasks: component::Tasks) -> Result<std::sync::Arc<apiserver::ApiServer>> {
+    let authority = pki::Authority::create("golden", env.clock.now())?;
+    let ca_pem = authority.certificate_pem();
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let bootstrap = apiserver::assembly::bootstrap_config(&env, address, 6443, &["10.96.0.0/16".to_owned()], ca_pem)?;
+    let assembly = apiserver::assembly::Assembly {
+        config: apiserver::Config { features: apiserver::cli::features("")?, ..apiserver::Config::default() },
+        client_ca_pem: ca_pem.to_owned(),
+        token_key: pki::TokenKey::generate()?,
+        issuer: apiserver::assembly::ISSUER.to_owned(),
+        audiences: vec![apiserver::assembly::ISSUER.to_owned()],
+        bootstrap,
+        node_ports: apiserver::alloc::NODE_PORTS,
+    };
+    Ok(apiserver::assembly::start(assembly, env, store::memory(), tasks).await?)
+}
+
 /// A fresh API server.
 #[derive(Debug)]
 pub struct Server {
@@ -57,9 +76,7 @@ impl Server {
     pub async fn start() -> Result<Self> {
         let env = env::Env::real();
         let tasks = component::Tasks::new("golden");
-        let server = apiserver::testing::start(env, store::memory(), tasks.clone())
-            .await
-            .context("start the API server")?;
+        let server = start(env, tasks.clone()).await.context("start the API server")?;
         Ok(Self { server, tasks })
     }
 
@@ -82,7 +99,7 @@ impl Server {
     }
 
     /// Sends a request and gives the answer as soon as its head is there.
-    pub async fn open(&self, request: &Request) -> Result<TransportResponse> {
+    pub async fn open(&self, request: &Request) -> Result<Response> {
         let mut builder = http::Request::builder().method(request.method.as_str()).uri(&request.target);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
@@ -105,7 +122,7 @@ impl Server {
     }
 
     /// Reads the frames of a watch until it ends or stays quiet for `quiet`; true when the server ended it.
-    pub async fn frames(response: TransportResponse, quiet: Duration) -> (Vec<Value>, bool) {
+    pub async fn frames(response: Response, quiet: Duration) -> (Vec<Value>, bool) {
         let mut body = response.into_body();
         let mut buffer: Vec<u8> = Vec::new();
         let mut events = Vec::new();
