@@ -45,7 +45,8 @@ impl Backoff {
 
 /// `time` plus `duration`, within what can be told.
 pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
-    time.checked_add(jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+    time.checked_add(jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX))
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -300,7 +300,10 @@ pub struct AuthorizationWebhook {
 
 impl Default for AuthorizationWebhook {
     fn default() -> Self {
-        Self { cache_authorized_ttl: Duration::from_secs(300), cache_unauthorized_ttl: Duration::from_secs(30) }
+        Self {
+            cache_authorized_ttl: Duration::from_secs(300),
+            cache_unauthorized_ttl: Duration::from_secs(30),
+        }
     }
 }
 
@@ -411,7 +414,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" || text.is_empty() {
         return Ok(Duration::ZERO);
     }
-    let signed: jiff::SignedDuration = text.parse().map_err(|e| format!("{text:?} is not a duration: {e}"))?;
+    let signed: jiff::SignedDuration =
+        text.parse().map_err(|e| format!("{text:?} is not a duration: {e}"))?;
     Duration::try_from(signed).map_err(|_| format!("{text:?} is negative"))
 }
 

@@ -142,8 +142,20 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// Names of the groups directly below, without what the kernel put there.
     fn list_cgroups(&self, path: &str) -> Vec<String>;
 
-    fn http_get<'a>(&'a self, request: &'a HttpRequest, limit: Duration) -> BoxFuture<'a, io::Result<HttpResponse>>;
+    fn http_get<'a>(
+        &'a self,
+        request: &'a HttpRequest,
+        limit: Duration,
+    ) -> BoxFuture<'a, io::Result<HttpResponse>>;
     fn tcp_connect<'a>(&'a self, host: &'a str, port: u16, limit: Duration) -> BoxFuture<'a, io::Result<()>>;
+    /// The answer of gRPC's standard health service: its serving status.
+    fn grpc_health<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+        service: &'a str,
+        limit: Duration,
+    ) -> BoxFuture<'a, io::Result<u64>>;
 
     /// Writes the pod network's configuration for the runtime to find.
     fn write_network(&self, network: &net::cni::Network, dir: &Path) -> io::Result<()>;

@@ -4,9 +4,26 @@
 //! Decisions are pure ([`pod::plan`], [`pod::status`], [`pod::config`]); the machine and the runtime are behind
 //! [`host::Host`] and [`cri::Runtime`], which a hollow node implements without a machine.
 
+mod agent;
 pub mod api;
 pub mod backoff;
 pub mod config;
+pub mod handle;
 pub mod host;
+pub mod images;
+mod logs;
+pub mod node;
+mod objects;
 pub mod pod;
+pub(crate) mod pods;
+mod probe;
 pub mod quantity;
+mod run;
+mod sweep;
+mod tokens;
+mod volume;
+
+pub use config::{Config, KubeletConfiguration};
+pub use handle::{Handle, KubeletApi};
+pub use host::{HollowHost, Host, RealHost};
+pub use run::{Deps, Error, run};

@@ -24,7 +24,9 @@ pub fn shares(milli_cpu: i64) -> u64 {
     if milli_cpu <= 0 {
         return SHARES_MIN;
     }
-    u64::try_from((milli_cpu.saturating_mul(SHARES_PER_CPU) / 1000).min(SHARES_MAX)).unwrap_or(SHARES_MIN).max(SHARES_MIN)
+    u64::try_from((milli_cpu.saturating_mul(SHARES_PER_CPU) / 1000).min(SHARES_MAX))
+        .unwrap_or(SHARES_MIN)
+        .max(SHARES_MIN)
 }
 
 /// The quota that goes with a limit, as upstream's `MilliCPUToQuota`; 0 is no limit.
@@ -102,6 +104,8 @@ mod tests {
         };
         assert!(v1_files(&limits).contains(&("memory", "memory.limit_in_bytes", "1048576".to_owned())));
         assert!(v2_files(&limits).contains(&("cpu.max", "50000 100000".to_owned())));
-        assert!(v1_files(&CgroupLimits::default()).is_empty() && v2_files(&CgroupLimits::default()).is_empty());
+        assert!(
+            v1_files(&CgroupLimits::default()).is_empty() && v2_files(&CgroupLimits::default()).is_empty()
+        );
     }
 }

@@ -10,9 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::{
-    CgroupLimits, Facts, GroupOwnership, Host, HttpRequest, HttpResponse, PathKind, Space, Usage,
-};
+use super::{CgroupLimits, Facts, GroupOwnership, Host, HttpRequest, HttpResponse, PathKind, Space, Usage};
 
 /// A hollow machine. Clones are the same machine; it outlives the kubelets on it.
 #[derive(Clone, Debug)]
@@ -291,7 +289,10 @@ impl Host for HollowHost {
 
     fn bind_subpath(&self, _root: &Path, sub: &Path, target: &Path) -> io::Result<()> {
         if sub.components().any(|c| matches!(c, Component::ParentDir | Component::RootDir)) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the subpath is not within the volume"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the subpath is not within the volume",
+            ));
         }
         let mut state = self.0.lock();
         state.make_dirs(target);
@@ -326,7 +327,11 @@ impl Host for HollowHost {
         names.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn http_get<'a>(&'a self, request: &'a HttpRequest, _limit: Duration) -> BoxFuture<'a, io::Result<HttpResponse>> {
+    fn http_get<'a>(
+        &'a self,
+        request: &'a HttpRequest,
+        _limit: Duration,
+    ) -> BoxFuture<'a, io::Result<HttpResponse>> {
         let state = self.0.lock();
         let answer = match state.http.get(&format!("{}:{}", request.host, request.port)) {
             Some(Ok(response)) => Ok(response.clone()),
@@ -336,9 +341,25 @@ impl Host for HollowHost {
         done(answer)
     }
 
-    fn tcp_connect<'a>(&'a self, host: &'a str, port: u16, _limit: Duration) -> BoxFuture<'a, io::Result<()>> {
+    fn tcp_connect<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+        _limit: Duration,
+    ) -> BoxFuture<'a, io::Result<()>> {
         let closed = self.0.lock().closed_ports.contains(&format!("{host}:{port}"));
         done(if closed { Err(refused(host, port)) } else { Ok(()) })
+    }
+
+    fn grpc_health<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+        _service: &'a str,
+        _limit: Duration,
+    ) -> BoxFuture<'a, io::Result<u64>> {
+        let closed = self.0.lock().closed_ports.contains(&format!("{host}:{port}"));
+        done(if closed { Err(refused(host, port)) } else { Ok(1) })
     }
 
     fn write_network(&self, _network: &net::cni::Network, _dir: &Path) -> io::Result<()> {

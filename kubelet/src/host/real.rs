@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::{
-    CgroupLimits, Facts, GroupOwnership, Host, HttpRequest, HttpResponse, PathKind, Space, Usage,
-};
+use super::{CgroupLimits, Facts, GroupOwnership, Host, HttpRequest, HttpResponse, PathKind, Space, Usage};
 
 /// The machine that this process runs on.
 #[derive(Debug, Default)]
@@ -166,7 +164,11 @@ impl Host for RealHost {
         cgroups::list(path)
     }
 
-    fn http_get<'a>(&'a self, request: &'a HttpRequest, limit: Duration) -> BoxFuture<'a, io::Result<HttpResponse>> {
+    fn http_get<'a>(
+        &'a self,
+        request: &'a HttpRequest,
+        limit: Duration,
+    ) -> BoxFuture<'a, io::Result<HttpResponse>> {
         Box::pin(async move {
             match tokio::time::timeout(limit, dial::http_get(request)).await {
                 Ok(answer) => answer,
@@ -187,6 +189,25 @@ impl Host for RealHost {
                     Err(io::Error::new(io::ErrorKind::TimedOut, text))
                 }
             }
+        })
+    }
+
+    fn grpc_health<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+        service: &'a str,
+        limit: Duration,
+    ) -> BoxFuture<'a, io::Result<u64>> {
+        Box::pin(async move {
+            let late = |_| {
+                let text = format!(
+                    "timeout: failed to connect service {:?} within {limit:?}",
+                    dial::authority(host, port)
+                );
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            };
+            tokio::time::timeout(limit, dial::grpc_health(host, port, service)).await.map_err(late)?
         })
     }
 

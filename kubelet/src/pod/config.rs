@@ -41,7 +41,8 @@ pub fn log_dir(base: &Path, pod: &Pod) -> PathBuf {
 fn namespaces(pod: &Pod) -> v1::NamespaceOption {
     let spec = &pod.spec;
     let node_or = |node: bool, other: v1::NamespaceMode| if node { v1::NamespaceMode::Node } else { other };
-    let pid = if spec.share_process_namespace { v1::NamespaceMode::Pod } else { v1::NamespaceMode::Container };
+    let pid =
+        if spec.share_process_namespace { v1::NamespaceMode::Pod } else { v1::NamespaceMode::Container };
     let mut made = v1::NamespaceOption::default();
     made.set_network(node_or(spec.host_network, v1::NamespaceMode::Pod));
     made.set_ipc(node_or(spec.host_ipc, v1::NamespaceMode::Pod));
@@ -49,10 +50,17 @@ fn namespaces(pod: &Pod) -> v1::NamespaceOption {
     made
 }
 
-fn seccomp(settings: &NodeSettings, privileged: bool, profiles: [Option<&SecurityProfile>; 2]) -> Option<v1::SecurityProfile> {
+fn seccomp(
+    settings: &NodeSettings,
+    privileged: bool,
+    profiles: [Option<&SecurityProfile>; 2],
+) -> Option<v1::SecurityProfile> {
     use v1::security_profile::ProfileType;
     if privileged {
-        return Some(v1::SecurityProfile { profile_type: ProfileType::Unconfined.into(), ..Default::default() });
+        return Some(v1::SecurityProfile {
+            profile_type: ProfileType::Unconfined.into(),
+            ..Default::default()
+        });
     }
     let (kind, path) = match profiles.into_iter().flatten().next() {
         Some(p) if p.r#type == "RuntimeDefault" => (ProfileType::RuntimeDefault, String::new()),
@@ -202,7 +210,11 @@ pub fn container_config(
         command: expanded(&container.command),
         args: expanded(&container.args),
         working_dir: container.working_dir.clone(),
-        envs: details.env.iter().map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() }).collect(),
+        envs: details
+            .env
+            .iter()
+            .map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() })
+            .collect(),
         mounts: details.mounts.clone(),
         labels: own_labels.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect(),
         annotations: annotations.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
@@ -211,7 +223,12 @@ pub fn container_config(
         stdin_once: container.stdin_once,
         tty: container.tty,
         linux: Some(v1::LinuxContainerConfig {
-            resources: Some(container_resources(&pod.spec, container, settings.memory_capacity, settings.cpu)),
+            resources: Some(container_resources(
+                &pod.spec,
+                container,
+                settings.memory_capacity,
+                settings.cpu,
+            )),
             security_context: Some(security_context(pod, container, settings, details)),
         }),
         ..Default::default()
@@ -246,8 +263,16 @@ fn check_user(pod: &Pod, container: &Container, details: &ContainerDetails) -> R
 
 /// What an unprivileged container must not see of /proc and /sys, as upstream's defaults.
 const MASKED: [&str; 10] = [
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
 ];
 const MASKED_MORE: [&str; 2] = ["/sys/firmware", "/sys/devices/virtual/powercap"];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -278,7 +303,11 @@ fn security_context(
         readonly_rootfs: own.read_only_root_filesystem,
         supplemental_groups: groups(of_pod),
         no_new_privs: own.allow_privilege_escalation == Some(false),
-        seccomp: seccomp(settings, own.privileged, [own.seccomp_profile.as_ref(), of_pod.seccomp_profile.as_ref()]),
+        seccomp: seccomp(
+            settings,
+            own.privileged,
+            [own.seccomp_profile.as_ref(), of_pod.seccomp_profile.as_ref()],
+        ),
         ..Default::default()
     };
     if user.is_none()
@@ -336,31 +365,53 @@ mod tests {
 
     #[test]
     fn a_container() {
-        let pod = pod(json!({"securityContext": {"runAsUser": 1000, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}},
+        let pod = pod(
+            json!({"securityContext": {"runAsUser": 1000, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"name": "c", "image": "i", "command": ["echo", "$(A)"], "args": ["$$(A)", "$(B)"],
-            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}}]}));
-        let details = ContainerDetails { attempt: 2, env: vec![("A".into(), "1".into())], ..ContainerDetails::default() };
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}}]}),
+        );
+        let details = ContainerDetails {
+            attempt: 2,
+            env: vec![("A".into(), "1".into())],
+            ..ContainerDetails::default()
+        };
         let made = container_config(&pod, &pod.spec.containers[0], &settings(), &details).unwrap();
-        assert_eq!((made.command, made.args), (vec!["echo".to_owned(), "1".to_owned()], vec!["$(A)".to_owned(), "$(B)".to_owned()]));
+        assert_eq!(
+            (made.command, made.args),
+            (vec!["echo".to_owned(), "1".to_owned()], vec!["$(A)".to_owned(), "$(B)".to_owned()])
+        );
         assert_eq!(made.log_path, "c/2.log");
         let context = made.linux.unwrap().security_context.unwrap();
         assert_eq!(context.run_as_user.unwrap().value, 1000);
         assert_eq!(context.supplemental_groups, [2000]);
         assert!(context.no_new_privs && !context.masked_paths.is_empty());
-        assert_eq!(context.seccomp.unwrap().profile_type(), v1::security_profile::ProfileType::RuntimeDefault);
+        assert_eq!(
+            context.seccomp.unwrap().profile_type(),
+            v1::security_profile::ProfileType::RuntimeDefault
+        );
     }
 
     #[test]
     fn non_root_is_checked() {
         let check = |spec: serde_json::Value, user: Option<i64>, name: &str| {
             let pod = pod(spec);
-            let details = ContainerDetails { image_user: user, image_username: name.into(), ..ContainerDetails::default() };
+            let details = ContainerDetails {
+                image_user: user,
+                image_username: name.into(),
+                ..ContainerDetails::default()
+            };
             container_config(&pod, &pod.spec.containers[0], &settings(), &details).err()
         };
         let strict = |user: Option<i64>| json!({"securityContext": {"runAsNonRoot": true, "runAsUser": user}, "containers": [{"name": "c"}]});
         let who = "(pod: \"p_ns(u)\", container: c)";
-        assert_eq!(check(strict(Some(0)), None, ""), Some(format!("container's runAsUser breaks non-root policy {who}")));
-        assert_eq!(check(strict(None), Some(0), ""), Some(format!("container has runAsNonRoot and image will run as root {who}")));
+        assert_eq!(
+            check(strict(Some(0)), None, ""),
+            Some(format!("container's runAsUser breaks non-root policy {who}"))
+        );
+        assert_eq!(
+            check(strict(None), Some(0), ""),
+            Some(format!("container has runAsNonRoot and image will run as root {who}"))
+        );
         assert_eq!(check(strict(None), Some(5), ""), None);
         assert_eq!(check(strict(Some(5)), Some(0), ""), None);
         assert!(check(strict(None), None, "app").unwrap().contains("non-numeric user (app)"));

@@ -142,32 +142,43 @@ mod tests {
         NodeDns {
             cluster_servers: vec!["10.96.0.10".into()],
             cluster_domain: "cluster.local".into(),
-            host: parse_resolv_conf("# x\nnameserver 1.1.1.1 ; y\nsearch old\nsearch corp lan\noptions ndots:1\n"),
+            host: parse_resolv_conf(
+                "# x\nnameserver 1.1.1.1 ; y\nsearch old\nsearch corp lan\noptions ndots:1\n",
+            ),
         }
     }
 
     #[track_caller]
     fn check(spec: serde_json::Value, servers: &[&str], searches: &[&str], options: &[&str]) {
         let made = pod_dns(&serde_json::from_value(spec).unwrap(), "ns", &node());
-        assert_eq!((made.servers, made.searches, made.options), (
-            servers.iter().map(|s| (*s).to_owned()).collect(),
-            searches.iter().map(|s| (*s).to_owned()).collect(),
-            options.iter().map(|s| (*s).to_owned()).collect(),
-        ));
+        assert_eq!(
+            (made.servers, made.searches, made.options),
+            (
+                servers.iter().map(|s| (*s).to_owned()).collect(),
+                searches.iter().map(|s| (*s).to_owned()).collect(),
+                options.iter().map(|s| (*s).to_owned()).collect(),
+            )
+        );
     }
 
     #[test]
     fn policies() {
         let cluster = ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp", "lan"];
         check(json!({"dnsPolicy": "ClusterFirst"}), &["10.96.0.10"], &cluster, &["ndots:5"]);
-        check(json!({"dnsPolicy": "ClusterFirst", "hostNetwork": true}), &["1.1.1.1"], &["corp", "lan"], &["ndots:1"]);
+        check(
+            json!({"dnsPolicy": "ClusterFirst", "hostNetwork": true}),
+            &["1.1.1.1"],
+            &["corp", "lan"],
+            &["ndots:1"],
+        );
         let both = json!({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true});
         check(both, &["10.96.0.10"], &cluster, &["ndots:5"]);
         check(json!({"dnsPolicy": "Default"}), &["1.1.1.1"], &["corp", "lan"], &["ndots:1"]);
         let none = json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["9.9.9.9"], "searches": ["x"],
             "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]}});
         check(none, &["9.9.9.9"], &["x"], &["ndots:2", "edns0"]);
-        let more = json!({"dnsPolicy": "ClusterFirst", "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]}});
+        let more =
+            json!({"dnsPolicy": "ClusterFirst", "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]}});
         check(more, &["10.96.0.10"], &cluster, &["ndots:2"]);
     }
 
@@ -185,6 +196,8 @@ mod tests {
         let aliases = [HostAlias { ip: "1.2.3.4".into(), hostnames: vec!["a".into(), "b".into()] }];
         let text = hosts_file(&["10.0.0.2".into()], "h", "s.ns.svc.d", &aliases);
         assert!(text.starts_with("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"));
-        assert!(text.ends_with("10.0.0.2\th.s.ns.svc.d\th\n\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"));
+        assert!(
+            text.ends_with("10.0.0.2\th.s.ns.svc.d\th\n\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n")
+        );
     }
 }

@@ -172,7 +172,9 @@ fn go_quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if u32::from(c) < 0x20 || u32::from(c) == 0x7f => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if u32::from(c) < 0x20 || u32::from(c) == 0x7f => {
+                out.push_str(&format!("\\x{:02x}", u32::from(c)))
+            }
             c => out.push(c),
         }
     }
@@ -187,7 +189,8 @@ pub fn resource_value(
     divisor: &Quantity,
     around: &Surroundings,
 ) -> Result<String, String> {
-    let (list, resource) = name.split_once('.').ok_or_else(|| format!("unsupported container resource : {name}"))?;
+    let (list, resource) =
+        name.split_once('.').ok_or_else(|| format!("unsupported container resource : {name}"))?;
     let limit = || resources.limits.get(resource).or_else(|| around.allocatable.get(resource));
     let found = match list {
         "limits" => limit(),
@@ -259,7 +262,8 @@ mod tests {
             (name == "cm").then(|| Arc::new(serde_json::from_value(map).unwrap()))
         }
         fn secret(&self, name: &str) -> Option<Arc<Secret>> {
-            (name == "s").then(|| Arc::new(serde_json::from_value(json!({"data": {"k": "c2VjcmV0"}})).unwrap()))
+            (name == "s")
+                .then(|| Arc::new(serde_json::from_value(json!({"data": {"k": "c2VjcmV0"}})).unwrap()))
         }
     }
 
@@ -321,9 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_missing() {
-        let key = |source: &str, name: &str, key: &str, optional: bool| {
-            json!({"env": [{"name": "X", "valueFrom": {source: {"name": name, "key": key, "optional": optional}}}]})
-        };
+        let key = |source: &str, name: &str, key: &str, optional: bool| json!({"env": [{"name": "X", "valueFrom": {source: {"name": name, "key": key, "optional": optional}}}]});
         check(key("configMapKeyRef", "no", "a", false), Err("configmap \"no\" not found"));
         check(key("secretKeyRef", "no", "a", false), Err("secret \"no\" not found"));
         check(key("configMapKeyRef", "cm", "z", false), Err("couldn't find key z in ConfigMap ns/cm"));
@@ -336,11 +338,17 @@ mod tests {
     #[test]
     fn services_as_links() {
         let of = |ns: &str, name: &str, ip: &str| -> Service {
-            serde_json::from_value(json!({"metadata": {"name": name, "namespace": ns}, "spec": {"clusterIP": ip,
-                "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}))
+            serde_json::from_value(
+                json!({"metadata": {"name": name, "namespace": ns}, "spec": {"clusterIP": ip,
+                "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}),
+            )
             .unwrap()
         };
-        let all = [of("default", "kubernetes", "10.96.0.1"), of("ns", "my-web", "10.96.0.5"), of("ns", "h", "None")];
+        let all = [
+            of("default", "kubernetes", "10.96.0.1"),
+            of("ns", "my-web", "10.96.0.5"),
+            of("ns", "h", "None"),
+        ];
         let names = |links| {
             let made = service_variables(all.iter(), "ns", links);
             made.into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>()

@@ -108,13 +108,15 @@ impl Instance {
             v1::ContainerState::ContainerRunning => {
                 RunState::Running { started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH) }
             }
-            v1::ContainerState::ContainerExited | v1::ContainerState::ContainerUnknown => RunState::Exited(Exit {
-                code: status.exit_code,
-                reason: status.reason.clone(),
-                message: status.message.clone(),
-                started_at,
-                finished_at: timestamp(status.finished_at),
-            }),
+            v1::ContainerState::ContainerExited | v1::ContainerState::ContainerUnknown => {
+                RunState::Exited(Exit {
+                    code: status.exit_code,
+                    reason: status.reason.clone(),
+                    message: status.message.clone(),
+                    started_at,
+                    finished_at: timestamp(status.finished_at),
+                })
+            }
         };
         let message_path = annotation(labels::MESSAGE_PATH);
         let message_file = status
@@ -138,9 +140,9 @@ impl Instance {
     }
 }
 
-/// CRI's nanoseconds, to the whole second that the API keeps; 0 is "not yet".
+/// CRI's nanoseconds; 0 is "not yet".
 pub fn timestamp(nanos: i64) -> Option<Timestamp> {
-    if nanos <= 0 { None } else { Timestamp::new(nanos.div_euclid(1_000_000_000), 0).ok() }
+    if nanos <= 0 { None } else { Timestamp::from_nanosecond(nanos.into()).ok() }
 }
 
 /// The time without its fraction, as the API keeps times.
@@ -184,7 +186,8 @@ impl Observed {
                 };
                 instances.current = Some(made(exit, &old.container_id));
             } else if let Some(exit) = exit_of(&old.last_state) {
-                let id = old.last_state.terminated.as_ref().map(|t| t.container_id.clone()).unwrap_or_default();
+                let id =
+                    old.last_state.terminated.as_ref().map(|t| t.container_id.clone()).unwrap_or_default();
                 instances.current = Some(made(exit, &id));
             }
         }

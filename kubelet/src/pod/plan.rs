@@ -22,10 +22,22 @@ use crate::backoff::Backoff;
 pub enum Action {
     /// Directories, control group, volumes.
     Prepare,
-    CreateSandbox { attempt: u32 },
-    StopSandbox { id: String },
-    Start { container: String, attempt: u32 },
-    Kill { id: String, container: String, grace: Duration, why: Why },
+    CreateSandbox {
+        attempt: u32,
+    },
+    StopSandbox {
+        id: String,
+    },
+    Start {
+        container: String,
+        attempt: u32,
+    },
+    Kill {
+        id: String,
+        container: String,
+        grace: Duration,
+        why: Why,
+    },
     /// Everything has ended: volumes and control group can go.
     CleanUp,
 }
@@ -126,10 +138,13 @@ pub fn plan_pod(inputs: &Inputs<'_>) -> Plan {
     match &inputs.observed.sandbox {
         Some(sandbox) if sandbox.ready => plan_containers(inputs, &mut plan),
         _ if inputs.busy.sandbox => {}
-        Some(sandbox) if !sandbox.stopped => plan.actions.push(Action::StopSandbox { id: sandbox.id.clone() }),
+        Some(sandbox) if !sandbox.stopped => {
+            plan.actions.push(Action::StopSandbox { id: sandbox.id.clone() })
+        }
         other => {
             if due(inputs, "", &mut plan) {
-                plan.actions.push(Action::CreateSandbox { attempt: other.as_ref().map_or(0, |s| s.attempt + 1) });
+                plan.actions
+                    .push(Action::CreateSandbox { attempt: other.as_ref().map_or(0, |s| s.attempt + 1) });
             }
         }
     }
@@ -236,7 +251,10 @@ fn keep_running(inputs: &Inputs<'_>, plan: &mut Plan, container: &Container, pol
             let failed = inputs.health.get(name).and_then(|h| h.failed.as_ref());
             let (why, grace) = if let Some((message, grace)) = failed {
                 (Why::Unhealthy(message.clone()), grace.map(Duration::from_secs))
-            } else if !instance.hash.is_empty() && instance.hash != container_hash(container) && policy_allows_change(inputs, container) {
+            } else if !instance.hash.is_empty()
+                && instance.hash != container_hash(container)
+                && policy_allows_change(inputs, container)
+            {
                 (Why::Changed, None)
             } else {
                 return;
@@ -291,7 +309,9 @@ fn kill(inputs: &Inputs<'_>, plan: &mut Plan, name: &str, instance: &Instance, g
 }
 
 fn pod_grace(spec: &PodSpec) -> Duration {
-    Duration::from_secs(spec.termination_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(30))
+    Duration::from_secs(
+        spec.termination_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(30),
+    )
 }
 
 /// The way down, of a pod that was told to end or has ended by itself.

@@ -72,7 +72,11 @@ pub fn pod_cgroup(root: &str, class: QosClass, uid: &str) -> String {
 pub fn pod_slice(root: &str, class: QosClass, uid: &str) -> String {
     let mut name = String::new();
     for part in root.split('/').filter(|p| !p.is_empty()) {
-        name = if name.is_empty() { part.trim_end_matches(".slice").to_owned() } else { format!("{name}-{part}") };
+        name = if name.is_empty() {
+            part.trim_end_matches(".slice").to_owned()
+        } else {
+            format!("{name}-{part}")
+        };
     }
     let prefix = if name.is_empty() { String::new() } else { format!("{name}-") };
     let class = match class {
@@ -82,7 +86,8 @@ pub fn pod_slice(root: &str, class: QosClass, uid: &str) -> String {
     };
     let uid = uid.replace('-', "_");
     let parent = format!("/{prefix}kubepods.slice");
-    let class_slice = if class.is_empty() { String::new() } else { format!("/{prefix}kubepods{class}.slice") };
+    let class_slice =
+        if class.is_empty() { String::new() } else { format!("/{prefix}kubepods{class}.slice") };
     format!("{parent}{class_slice}/{prefix}kubepods{class}-pod{uid}.slice")
 }
 
@@ -97,7 +102,8 @@ pub fn oom_score_adj(spec: &PodSpec, container: &Container, memory_capacity: u64
         QosClass::Burstable => {
             let request = container.resources.requests.get("memory").map_or(0, Quantity::value);
             let capacity = i64::try_from(memory_capacity).unwrap_or(i64::MAX).max(1);
-            let score = 1000 - i64::try_from(i128::from(request) * 1000 / i128::from(capacity)).unwrap_or(1000);
+            let score =
+                1000 - i64::try_from(i128::from(request) * 1000 / i128::from(capacity)).unwrap_or(1000);
             // Kept apart from the best-effort and the guaranteed ones on either side.
             score.clamp(3, 999)
         }
@@ -115,7 +121,9 @@ mod tests {
     #[test]
     fn classes() {
         let full = serde_json::json!({"cpu": "1", "memory": "1Gi"});
-        let of = |resources: serde_json::Value| qos_class(&spec(serde_json::json!({"containers": [{"resources": resources}]})));
+        let of = |resources: serde_json::Value| {
+            qos_class(&spec(serde_json::json!({"containers": [{"resources": resources}]})))
+        };
         assert_eq!(of(serde_json::json!({})), QosClass::BestEffort);
         assert_eq!(of(serde_json::json!({"requests": {"cpu": "1m"}})), QosClass::Burstable);
         assert_eq!(of(serde_json::json!({"limits": full, "requests": full})), QosClass::Guaranteed);
@@ -137,7 +145,8 @@ mod tests {
 
     #[test]
     fn scores() {
-        let burstable = spec(serde_json::json!({"containers": [{"resources": {"requests": {"memory": "512Mi"}}}]}));
+        let burstable =
+            spec(serde_json::json!({"containers": [{"resources": {"requests": {"memory": "512Mi"}}}]}));
         assert_eq!(oom_score_adj(&burstable, &burstable.containers[0], 1 << 30), 500);
         let critical = spec(serde_json::json!({"priority": 2_000_001_000, "containers": [{}]}));
         assert_eq!(oom_score_adj(&critical, &critical.containers[0], 1), -997);

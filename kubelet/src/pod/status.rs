@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::observed::{Exit, Instance, Observed, RunState};
+use super::observed::{Exit, Instance, Observed, RunState, whole_second};
 use super::plan::Health;
 use super::qos::qos_class;
 use crate::api::pod::Container;
 use crate::api::status::{
-    ContainerState, ContainerStatus, Ip, PodCondition, PodStatus, Running, Terminated, VolumeMountStatus, Waiting,
+    ContainerState, ContainerStatus, Ip, PodCondition, PodStatus, Running, Terminated, VolumeMountStatus,
+    Waiting,
 };
 use crate::api::{Pod, PodSpec};
 
@@ -49,7 +50,7 @@ pub fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     let container_statuses = list(&spec.containers, default_reason);
     let mut status = PodStatus {
         observed_generation: inputs.pod.metadata.generation,
-        start_time: Some(inputs.old.start_time.unwrap_or(inputs.start_time)),
+        start_time: Some(whole_second(inputs.old.start_time.unwrap_or(inputs.start_time))),
         qos_class: qos_class(spec).as_str().to_owned(),
         host_ip: inputs.host_ips.first().cloned().unwrap_or_default(),
         host_ips: ips(inputs.host_ips),
@@ -108,7 +109,8 @@ fn init_done(inputs: &Inputs<'_>) -> bool {
     spec.init_containers.iter().all(|c| {
         let instance = observed.current(&c.name);
         if c.is_sidecar() {
-            instance.is_some_and(Instance::is_running) && inputs.health.get(&c.name).is_some_and(|h| h.started)
+            instance.is_some_and(Instance::is_running)
+                && inputs.health.get(&c.name).is_some_and(|h| h.started)
         } else {
             instance.and_then(Instance::exit).is_some_and(|e| e.code == 0)
         }
@@ -125,8 +127,8 @@ fn terminated(inputs: &Inputs<'_>, instance: &Instance, exit: &Exit) -> Terminat
         exit_code: exit.code,
         reason: reason.to_owned(),
         message: exit.message.clone(),
-        started_at: Some(exit.started_at.unwrap_or(Timestamp::UNIX_EPOCH)).filter(|_| exit.started_at.is_some()),
-        finished_at: exit.finished_at,
+        started_at: exit.started_at.map(whole_second),
+        finished_at: exit.finished_at.map(whole_second),
         container_id: container_id(inputs, instance),
     }
 }
@@ -164,7 +166,7 @@ fn container_status(inputs: &Inputs<'_>, container: &Container, default_reason: 
     let wait = |reason: Waiting| ContainerState { waiting: Some(reason), ..ContainerState::default() };
     match (current.map(|c| (c, &c.state)), waiting) {
         (Some((_, RunState::Running { started_at })), _) => {
-            made.state.running = Some(Running { started_at: Some(*started_at) });
+            made.state.running = Some(Running { started_at: Some(whole_second(*started_at)) });
             made.started = Some(health.is_some_and(|h| h.started));
             made.ready = health.is_some_and(|h| h.started && h.ready);
             made.allocated_resources = container.resources.requests.clone();
@@ -175,7 +177,10 @@ fn container_status(inputs: &Inputs<'_>, container: &Container, default_reason: 
             made.last_state = ended(Some(current));
         }
         (Some((current, RunState::Exited(exit))), None) => {
-            let lost_sandbox = !inputs.terminal && !inputs.stopping && current.sandbox_id.is_empty() && exit.reason == "ContainerStatusUnknown";
+            let lost_sandbox = !inputs.terminal
+                && !inputs.stopping
+                && current.sandbox_id.is_empty()
+                && exit.reason == "ContainerStatusUnknown";
             if lost_sandbox {
                 made.state = wait(Waiting::new(default_reason, ""));
                 made.last_state = ended(Some(current));
@@ -186,7 +191,9 @@ fn container_status(inputs: &Inputs<'_>, container: &Container, default_reason: 
                 made.ready = is_init && !container.is_sidecar() && exit.code == 0;
             }
         }
-        (_, waiting) => made.state = wait(waiting.cloned().unwrap_or_else(|| Waiting::new(default_reason, ""))),
+        (_, waiting) => {
+            made.state = wait(waiting.cloned().unwrap_or_else(|| Waiting::new(default_reason, "")))
+        }
     }
     made
 }
@@ -281,7 +288,8 @@ fn conditions(inputs: &Inputs<'_>, status: &PodStatus) -> Vec<PodCondition> {
     for condition in &mut made {
         condition.observed_generation = inputs.pod.metadata.generation;
         let old = inputs.old.condition(&condition.r#type).filter(|old| old.status == condition.status);
-        condition.last_transition_time = old.and_then(|o| o.last_transition_time).or(Some(inputs.now));
+        condition.last_transition_time =
+            old.and_then(|o| o.last_transition_time).or(Some(whole_second(inputs.now)));
         if condition.r#type == "PodScheduled"
             && let Some(old) = inputs.old.condition("PodScheduled")
         {
@@ -357,9 +365,12 @@ fn pod_ready(inputs: &Inputs<'_>, containers: &Option<(&'static str, String)>) -
     for gate in &inputs.pod.spec.readiness_gates {
         let name = &gate.condition_type;
         match inputs.pod.status.condition(name) {
-            None => problems.push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
-            Some(found) if found.status != "True" => problems
-                .push(format!("the status of pod readiness gate {name:?} is not \"True\", but {}", found.status)),
+            None => problems
+                .push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
+            Some(found) if found.status != "True" => problems.push(format!(
+                "the status of pod readiness gate {name:?} is not \"True\", but {}",
+                found.status
+            )),
             Some(_) => {}
         }
     }

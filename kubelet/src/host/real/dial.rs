@@ -17,7 +17,11 @@ use super::super::{HttpRequest, HttpResponse};
 const BODY_MAX: usize = 10 << 10;
 
 pub(super) fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// Connects, with Go's words when that fails.
@@ -57,7 +61,8 @@ where
 {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let path = if request.path.starts_with('/') { request.path.clone() } else { format!("/{}", request.path) };
+    let path =
+        if request.path.starts_with('/') { request.path.clone() } else { format!("/{}", request.path) };
     let mut builder = http::Request::get(path);
     let has = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     if !has("host") {
@@ -72,7 +77,8 @@ where
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
-    let message = builder.header("connection", "close").body(Empty::<bytes::Bytes>::new()).map_err(io::Error::other)?;
+    let message =
+        builder.header("connection", "close").body(Empty::<bytes::Bytes>::new()).map_err(io::Error::other)?;
     let answer = async {
         let response = sender.send_request(message).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();
@@ -98,6 +104,64 @@ where
             ended.map_err(io::Error::other)?;
             answer.await
         }
+    }
+}
+
+/// One call of gRPC's health service over plain HTTP/2. Its two messages are small enough to be written by hand:
+/// field 1 of the request is the service, field 1 of the answer is the status.
+pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> io::Result<u64> {
+    let stream = connect(host, port).await?;
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    let mut message = Vec::new();
+    if !service.is_empty() {
+        message.extend([0x0a, u8::try_from(service.len()).map_err(io::Error::other)?]);
+        message.extend(service.as_bytes());
+    }
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).map_err(io::Error::other)?.to_be_bytes());
+    frame.extend(message);
+    let request =
+        http::Request::post(format!("http://{}/grpc.health.v1.Health/Check", authority(host, port)))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("user-agent", "kube-probe/1.36")
+            .body(http_body_util::Full::new(bytes::Bytes::from(frame)))
+            .map_err(io::Error::other)?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let headers = response.headers().clone();
+        let body = response.into_body().collect().await.map_err(io::Error::other)?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let code =
+            headers.get("grpc-status").or_else(|| trailers.get("grpc-status")).and_then(|v| v.to_str().ok());
+        match code {
+            Some("0") => Ok(serving_status(&body.to_bytes())),
+            Some("12") => Err(io::Error::other(
+                "this server does not implement the grpc health protocol (grpc.health.v1.Health)",
+            )),
+            other => Err(io::Error::other(format!("health rpc failed: code {}", other.unwrap_or("unknown")))),
+        }
+    };
+    tokio::pin!(connection);
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        ended = &mut connection => {
+            ended.map_err(io::Error::other)?;
+            answer.await
+        }
+    }
+}
+
+/// Field 1 of the answer's message, behind the five bytes of its frame; absent is 0, UNKNOWN.
+fn serving_status(frame: &[u8]) -> u64 {
+    match frame.get(5..) {
+        Some([0x08, status, ..]) => u64::from(*status),
+        _ => 0,
     }
 }
 

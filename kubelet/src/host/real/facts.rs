@@ -28,9 +28,8 @@ pub(super) fn facts() -> Facts {
             other => other,
         }
         .to_owned(),
-        cpus: count_cpus(&text("/sys/devices/system/cpu/online")).unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
-        }),
+        cpus: count_cpus(&text("/sys/devices/system/cpu/online"))
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64)),
         memory_bytes: meminfo_bytes(&meminfo, "MemTotal").unwrap_or(0),
         swap_bytes: meminfo_bytes(&meminfo, "SwapTotal").unwrap_or(0),
         hugepages: hugepages(),
@@ -78,7 +77,8 @@ fn hugepages() -> BTreeMap<u64, u64> {
     let mut pages = BTreeMap::new();
     for entry in std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let size = name.strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")).and_then(|n| n.parse().ok());
+        let size =
+            name.strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")).and_then(|n| n.parse().ok());
         if let Some(size) = size {
             let count = text(&entry.path().join("nr_hugepages").display().to_string()).parse().unwrap_or(0);
             pages.insert(size, count);
@@ -113,6 +113,9 @@ mod unit {
     #[test]
     fn words_of_files() {
         assert_eq!(meminfo_bytes("MemTotal:  2 kB\nMemAvailable: 1 kB\n", "MemAvailable"), Some(1024));
-        assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(
+            os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
     }
 }

@@ -35,7 +35,11 @@ pub(super) fn unmount(path: &Path) -> io::Result<()> {
 /// Every mount point of this process's namespace, in mount order.
 fn points() -> io::Result<Vec<PathBuf>> {
     let table = std::fs::read("/proc/self/mountinfo")?;
-    Ok(table.split(|b| *b == b'\n').filter_map(|line| line.split(|b| *b == b' ').nth(4)).map(unescape).collect())
+    Ok(table
+        .split(|b| *b == b'\n')
+        .filter_map(|line| line.split(|b| *b == b' ').nth(4))
+        .map(unescape)
+        .collect())
 }
 
 /// The kernel writes blanks, tabs, newlines and backslashes in octal.
@@ -43,7 +47,8 @@ fn unescape(field: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(field.len());
     let mut at = 0;
     while at < field.len() {
-        let octal = field.get(at + 1..at + 4).filter(|d| field[at] == b'\\' && d.iter().all(u8::is_ascii_digit));
+        let octal =
+            field.get(at + 1..at + 4).filter(|d| field[at] == b'\\' && d.iter().all(u8::is_ascii_digit));
         match octal.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok()) {
             Some(byte) => {
                 out.push(byte);
@@ -71,7 +76,10 @@ pub(super) fn bind_subpath(root: &Path, sub: &Path, target: &Path) -> io::Result
     let wanted = real_root.join(sub);
     let real = resolve(&wanted)?;
     let inside = real.strip_prefix(&real_root).map_err(|_| {
-        io::Error::new(io::ErrorKind::PermissionDenied, format!("subpath {} is not within the volume", sub.display()))
+        io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("subpath {} is not within the volume", sub.display()),
+        )
     })?;
     let file = open_beneath(&real_root, inside)?;
     let source = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -88,7 +96,11 @@ pub(super) fn bind_subpath(root: &Path, sub: &Path, target: &Path) -> io::Result
         }
         std::fs::OpenOptions::new().create(true).append(true).open(target)?;
     }
-    at(target, mount(Some(source.as_str()), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).map_err(io::Error::from))
+    at(
+        target,
+        mount(Some(source.as_str()), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+            .map_err(io::Error::from),
+    )
 }
 
 /// The path with links resolved as far as it exists.

@@ -44,7 +44,9 @@ async fn compressed_files_read_back() {
     host.compress(&dir.join("f"), &dir.join("f.gz")).await.unwrap();
     assert!(host.kind(&dir.join("f")).is_none());
     let mut text = Vec::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(dir.join("f.gz")).unwrap()).read_to_end(&mut text).unwrap();
+    flate2::read::GzDecoder::new(std::fs::File::open(dir.join("f.gz")).unwrap())
+        .read_to_end(&mut text)
+        .unwrap();
     assert_eq!(text, [b'x'; 100_000]);
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -89,7 +89,9 @@ impl Case {
             .actions
             .iter()
             .map(|a| match a {
-                Action::Kill { container, grace, why, .. } => format!("kill {container} {}s {why:?}", grace.as_secs()),
+                Action::Kill { container, grace, why, .. } => {
+                    format!("kill {container} {}s {why:?}", grace.as_secs())
+                }
                 Action::Start { container, attempt } => format!("start {container} {attempt}"),
                 other => format!("{other:?}"),
             })
@@ -115,10 +117,17 @@ fn inits(policy: &str) -> serde_json::Value {
 fn a_new_pod() {
     let bare = |c: &mut Case| c.observed.sandbox = None;
     case(two(), &[]).with(bare).with(|c| c.prepared = false).check(expect!["Prepare"]);
-    case(two(), &[]).with(bare).with(|c| c.prepared = false).with(|c| c.busy.preparing = true).check(expect![""]);
+    case(two(), &[])
+        .with(bare)
+        .with(|c| c.prepared = false)
+        .with(|c| c.busy.preparing = true)
+        .check(expect![""]);
     case(two(), &[]).with(bare).check(expect!["CreateSandbox { attempt: 0 }"]);
     case(two(), &[]).with(bare).with(|c| c.busy.sandbox = true).check(expect![""]);
-    case(two(), &[]).with(bare).with(|c| drop(c.retry_at.insert(String::new(), at(110)))).check(expect!["wake 110"]);
+    case(two(), &[])
+        .with(bare)
+        .with(|c| drop(c.retry_at.insert(String::new(), at(110))))
+        .check(expect!["wake 110"]);
     case(two(), &[]).check(expect![[r#"
         start a 0
         start b 0"#]]);
@@ -129,7 +138,11 @@ fn a_new_pod() {
 
 #[test]
 fn a_dead_sandbox_is_replaced() {
-    let dead = |stopped| move |c: &mut Case| c.observed.sandbox = Some(Sandbox { id: "s".into(), stopped, attempt: 2, ..Sandbox::default() });
+    let dead = |stopped| {
+        move |c: &mut Case| {
+            c.observed.sandbox = Some(Sandbox { id: "s".into(), stopped, attempt: 2, ..Sandbox::default() })
+        }
+    };
     case(two(), &["a running"]).with(dead(false)).check(expect![[r#"StopSandbox { id: "s" }"#]]);
     case(two(), &["a exited 137"]).with(dead(true)).check(expect!["CreateSandbox { attempt: 3 }"]);
     let new = |c: &mut Case| c.observed.sandbox.as_mut().unwrap().id = "new".into();
@@ -151,7 +164,8 @@ fn init_containers_go_one_by_one() {
     let unstarted = |c: &mut Case| c.health.get_mut("side").unwrap().started = false;
     case(inits("Always"), &["i1 exited 0", "side running"]).with(unstarted).check(expect![""]);
     case(inits("Always"), &["i1 exited 0", "side running", "i2 exited 0"]).check(expect!["start a 0"]);
-    case(inits("Always"), &["i1 exited 0", "side exited 1", "i2 exited 0", "a running"]).check(expect!["start side 1"]);
+    case(inits("Always"), &["i1 exited 0", "side exited 1", "i2 exited 0", "a running"])
+        .check(expect!["start side 1"]);
 }
 
 #[test]
@@ -165,7 +179,8 @@ fn restarts_follow_the_policy_and_back_off() {
     case(one("Never"), &["a exited 1"]).check(expect![[r#"
         StopSandbox { id: "s" }
         ended"#]]);
-    let backing_off = |c: &mut Case| drop(c.backoffs.insert("a".into(), Backoff::first(at(80), crate::backoff::MAX)));
+    let backing_off =
+        |c: &mut Case| drop(c.backoffs.insert("a".into(), Backoff::first(at(80), crate::backoff::MAX)));
     case(one("Always"), &["a exited 1 @95"]).with(backing_off).check(expect![[r#"
         a waits: CrashLoopBackOff back-off 10s restarting failed container=a pod=p_ns(u)
         wake 105"#]]);
@@ -177,17 +192,20 @@ fn restarts_follow_the_policy_and_back_off() {
 
 #[test]
 fn unhealthy_and_changed_containers_are_ended() {
-    let sick = |c: &mut Case| c.health.get_mut("a").unwrap().failed = Some(("failed liveness probe".into(), Some(5)));
-    case(two(), &["a running", "b running"]).with(sick).check(expect![[r#"kill a 5s Unhealthy("failed liveness probe")"#]]);
+    let sick = |c: &mut Case| {
+        c.health.get_mut("a").unwrap().failed = Some(("failed liveness probe".into(), Some(5)))
+    };
+    case(two(), &["a running", "b running"])
+        .with(sick)
+        .check(expect![[r#"kill a 5s Unhealthy("failed liveness probe")"#]]);
     let changed = |c: &mut Case| c.spec.containers[1].image = "new".into();
     case(two(), &["a running", "b running"]).with(changed).check(expect!["kill b 30s Changed"]);
 }
 
 #[test]
 fn the_way_down() {
-    let stop = |secs| {
-        move |c: &mut Case| c.stop = Some(Stop { grace: Duration::from_secs(secs), since: at(90) })
-    };
+    let stop =
+        |secs| move |c: &mut Case| c.stop = Some(Stop { grace: Duration::from_secs(secs), since: at(90) });
     case(two(), &["a running", "b running"]).with(stop(30)).check(expect![[r#"
         kill a 30s Stopping
         kill b 30s Stopping

@@ -26,13 +26,21 @@ fn case(spec: serde_json::Value, containers: &[&str]) -> Case {
         let words: Vec<&str> = line.split(' ').collect();
         let state = match words[1] {
             "running" => RunState::Running { started_at: at(10) },
-            _ => RunState::Exited(Exit { code: words[2].parse().unwrap(), finished_at: Some(at(20)), ..Exit::default() }),
+            _ => RunState::Exited(Exit {
+                code: words[2].parse().unwrap(),
+                finished_at: Some(at(20)),
+                ..Exit::default()
+            }),
         };
-        let current = Instance { id: format!("{}1", words[0]), sandbox_id: "s".into(), state, ..Instance::default() };
+        let current =
+            Instance { id: format!("{}1", words[0]), sandbox_id: "s".into(), state, ..Instance::default() };
         observed.containers.insert(words[0].into(), Instances { current: Some(current), previous: None });
     }
-    let health =
-        pod.spec.all_containers().map(|c| (c.name.clone(), Health { started: true, ready: true, failed: None })).collect();
+    let health = pod
+        .spec
+        .all_containers()
+        .map(|c| (c.name.clone(), Health { started: true, ready: true, failed: None }))
+        .collect();
     Case { pod, observed, health, waiting: BTreeMap::new(), terminal: false, failed: None }
 }
 
@@ -64,7 +72,9 @@ impl Case {
         let mut lines = vec![status.phase.clone()];
         for c in &status.conditions {
             if c.status != "True" || !c.reason.is_empty() {
-                lines.push(format!("{}={} {} {}", c.r#type, c.status, c.reason, c.message).trim_end().to_owned());
+                lines.push(
+                    format!("{}={} {} {}", c.r#type, c.status, c.reason, c.message).trim_end().to_owned(),
+                );
             }
         }
         for c in status.init_container_statuses.iter().chain(&status.container_statuses) {
@@ -76,7 +86,12 @@ impl Case {
                 "running".to_owned()
             };
             let last = c.last_state.terminated.as_ref().map(|t| format!(" (last {})", t.exit_code));
-            lines.push(format!("{}: {state}{}{}", c.name, if c.ready { " ready" } else { "" }, last.unwrap_or_default()));
+            lines.push(format!(
+                "{}: {state}{}{}",
+                c.name,
+                if c.ready { " ready" } else { "" },
+                last.unwrap_or_default()
+            ));
         }
         expected.assert_eq(&lines.join("\n"));
     }
@@ -104,7 +119,10 @@ fn from_pending_to_running() {
         ContainersReady=False ContainersNotReady containers with unready status: [a]
         a: running"#]]);
     let status = case(one("Always"), &["a running"]).status();
-    assert_eq!((status.pod_ip.as_str(), status.host_ip.as_str(), status.qos_class.as_str()), ("10.1.0.2", "10.0.0.1", "BestEffort"));
+    assert_eq!(
+        (status.pod_ip.as_str(), status.host_ip.as_str(), status.qos_class.as_str()),
+        ("10.1.0.2", "10.0.0.1", "BestEffort")
+    );
     assert_eq!(status.container_statuses[0].container_id, "containerd://a1");
 }
 
@@ -134,7 +152,8 @@ fn ends() {
         Ready=False PodFailed
         ContainersReady=False PodFailed
         a: Error 143 containerd://a1"#]]);
-    let crash = |c: &mut Case| drop(c.waiting.insert("a".into(), Waiting::new("CrashLoopBackOff", "back-off")));
+    let crash =
+        |c: &mut Case| drop(c.waiting.insert("a".into(), Waiting::new("CrashLoopBackOff", "back-off")));
     case(one("Always"), &["a exited 1"]).with(crash).check(expect![[r#"
         Running
         Ready=False ContainersNotReady containers with unready status: [a]
@@ -144,8 +163,10 @@ fn ends() {
 
 #[test]
 fn init_containers() {
-    let spec = || json!({"restartPolicy": "Always", "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
-        "containers": [{"name": "a"}]});
+    let spec = || {
+        json!({"restartPolicy": "Always", "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
+        "containers": [{"name": "a"}]})
+    };
     case(spec(), &["i running"]).check(expect![[r#"
         Pending
         Initialized=False ContainersNotInitialized containers with incomplete status: [i s]
@@ -181,7 +202,9 @@ fn gates_and_deadlines() {
         Running
         Ready=False ReadinessGatesNotReady corresponding condition of pod readiness gate "x/y" does not exist.
         a: running ready"#]]);
-    let late = |c: &mut Case| c.failed = Some(("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"));
+    let late = |c: &mut Case| {
+        c.failed = Some(("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"))
+    };
     let status = case(one("Always"), &["a exited 137"]).with(late).status();
     assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", "DeadlineExceeded"));
 }
