@@ -38,12 +38,24 @@ pub(crate) async fn resource(server: &Arc<ApiServer>, mut call: Call, body: Body
             Ok(()) => dispatch(server, &resource, &mut call, body).await,
         },
     };
+    if call.info.group.is_empty() {
+        call.warnings.extend(deprecation(&call.info.resource).map(str::to_owned));
+    }
     let mut response = match outcome {
         Ok(response) => response,
         Err(status) => render::refusal(server, &call, &status),
     };
     response::add_warnings(&mut response, &call.warnings);
     response
+}
+
+/// The warning that every request for a deprecated API of the core group gets.
+fn deprecation(resource: &str) -> Option<&'static str> {
+    match resource {
+        "endpoints" => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        "componentstatuses" => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
+    }
 }
 
 /// Refuses paths and methods that the resource does not have.

@@ -1,26 +1,173 @@
-//! OpenAPI documents.
+//! OpenAPI: v3 by group version with hashes, v2 as one document, both made from the tables of kinds.
+//!
+//! Documents are built when they are asked for and not kept: a client keeps them by their hash, and the tree of the
+//! largest is many times the server's idle memory. The types are materialised in a registry of their own for the same
+//! reason. What is published: types, requirements, lists and their keys, patch strategies, enums, descriptions, paths with
+//! their operations and query parameters. Not published: examples, and protobuf forms of v2.
 
+mod descriptions;
+mod paths;
+mod schema;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::StatusCode;
+use apimachinery::{Object, Value};
+use http::{HeaderValue, StatusCode, header};
 
-use crate::registry::Registry;
+use crate::config::GIT_VERSION;
+use crate::registry::{Registry, Resource};
 use crate::response::{self, Response};
 use crate::server::{ApiServer, Call};
+use crate::value;
+use descriptions::Descriptions;
+use schema::{Flavor, Schemas};
 
-/// What is kept of the documents.
+/// Where the documents come from.
 #[derive(Debug)]
 pub struct OpenApi {
-    _registry: Arc<Registry>,
+    registry: Arc<Registry>,
 }
+
+/// The media type of v2 in protobuf, which we do not make.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2";
 
 impl OpenApi {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { _registry: registry }
+        Self { registry }
+    }
+
+    /// Group versions with their served resources, by path: `api/v1`, `apis/apps/v1`.
+    fn group_versions(&self) -> BTreeMap<String, Vec<Arc<Resource>>> {
+        let mut all: BTreeMap<String, Vec<Arc<Resource>>> = BTreeMap::new();
+        for resource in self.registry.served() {
+            all.entry(root_of(resource)).or_default().push(Arc::clone(resource));
+        }
+        all
+    }
+
+    /// The hash of a group version's document: of everything that it is made from.
+    fn hash(path: &str, resources: &[Arc<Resource>]) -> String {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        for part in [GIT_VERSION, env!("CARGO_PKG_VERSION"), path] {
+            context.update(part.as_bytes());
+        }
+        context.update(descriptions::digest());
+        for resource in resources {
+            context.update(resource.plural().as_bytes());
+            context.update(resource.info.verbs.join(",").as_bytes());
+        }
+        context.finish().as_ref().iter().map(|b| format!("{b:02X}")).collect()
+    }
+
+    fn root(&self) -> Value {
+        let mut paths = Object::new();
+        for (path, resources) in self.group_versions() {
+            let hash = Self::hash(&path, &resources);
+            paths.insert(&path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
+        }
+        value!({ "paths": (paths) })
+    }
+
+    fn v3(&self, path: &str) -> Option<(Value, String)> {
+        let resources = self.group_versions().remove(path)?;
+        let hash = Self::hash(path, &resources);
+        let kinds = kinds::Registry::builtin();
+        let descriptions = Descriptions::load();
+        let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V3, &resources);
+        let paths = paths::render(&resources, &mut schemas);
+        let components = value!({
+            "schemas": (schemas.finish()),
+            "securitySchemes": {
+                "BearerToken": {
+                    "type": "apiKey",
+                    "description": "Bearer Token authentication",
+                    "name": "authorization",
+                    "in": "header",
+                },
+            },
+        });
+        let document = value!({
+            "openapi": "3.0.0",
+            "info": { "title": "Kubernetes", "version": (GIT_VERSION) },
+            "paths": (paths),
+            "components": (components),
+        });
+        Some((document, hash))
+    }
+
+    fn v2(&self) -> (Value, String) {
+        let served = self.registry.served();
+        let hash = Self::hash("v2", served);
+        let kinds = kinds::Registry::builtin();
+        let descriptions = Descriptions::load();
+        let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V2, served);
+        let paths = paths::render(served, &mut schemas);
+        let document = value!({
+            "swagger": "2.0",
+            "info": { "title": "Kubernetes", "version": (GIT_VERSION) },
+            "paths": (paths),
+            "definitions": (schemas.finish()),
+            "securityDefinitions": {
+                "BearerToken": {
+                    "description": "Bearer Token authentication",
+                    "type": "apiKey",
+                    "name": "authorization",
+                    "in": "header",
+                },
+            },
+            "security": [{ "BearerToken": [] }],
+        });
+        (document, hash)
+    }
+}
+
+/// `api/v1`, `apis/apps/v1`.
+fn root_of(resource: &Resource) -> String {
+    match resource.group() {
+        "" => format!("api/{}", resource.info.version),
+        group => format!("apis/{group}/{}", resource.info.version),
     }
 }
 
 /// Answers a path below `/openapi/`.
-pub(crate) fn answer(_server: &Arc<ApiServer>, _call: &Call, _path: &str) -> Response {
-    response::text(StatusCode::NOT_FOUND, "404 page not found\n")
+pub(crate) fn answer(server: &Arc<ApiServer>, call: &Call, path: &str) -> Response {
+    let openapi = server.openapi();
+    match path {
+        "/openapi/v3" => response::json(StatusCode::OK, openapi.root().to_json()),
+        "/openapi/v2" => {
+            if call.accept().is_some_and(|a| a.contains(V2_PROTOBUF) && !a.contains("json")) {
+                let status = apimachinery::Status::not_acceptable_types(&["application/json"]);
+                return response::failure(&status);
+            }
+            document(call, || Some(openapi.v2()))
+        }
+        _ => match path.strip_prefix("/openapi/v3/") {
+            Some(rest) => document(call, || openapi.v3(rest)),
+            None => response::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        },
+    }
+}
+
+fn document(call: &Call, build: impl FnOnce() -> Option<(Value, String)>) -> Response {
+    let asked = call.query.text("hash");
+    let Some((document, hash)) = build() else {
+        return response::text(StatusCode::NOT_FOUND, "404 page not found\n");
+    };
+    let body = document.to_json();
+    let mut response = crate::handlers::render::finish(
+        call,
+        StatusCode::OK,
+        crate::negotiate::Encoding::Json,
+        body,
+    );
+    let headers = response.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{hash}\"")) {
+        headers.insert(header::ETAG, etag);
+    }
+    if asked == hash {
+        // What has the hash in its address never changes.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+    }
+    response
 }

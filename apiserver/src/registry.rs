@@ -53,6 +53,19 @@ pub struct Resource {
     pub(crate) traits: Traits,
 }
 
+/// What `metadata.generation` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Generation {
+    #[default]
+    None,
+    /// 1 for ever.
+    Fixed,
+    /// Starts at 1 and counts changes of what is asked for.
+    Counted,
+    /// Counts changes, but a new object has none.
+    CountedFromZero,
+}
+
 /// What upstream's strategies say of a kind in a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
@@ -66,8 +79,7 @@ pub(crate) struct Traits {
     pub(crate) uncollected: bool,
     /// Has a status that only its own subresource writes.
     pub(crate) has_status: bool,
-    /// `metadata.generation` counts changes of what is asked for.
-    pub(crate) has_generation: bool,
+    pub(crate) generation: Generation,
 }
 
 impl Resource {
@@ -263,25 +275,24 @@ fn traits(info: &ResourceInfo) -> Traits {
         returns_deleted,
         uncollected: info.plural == "events",
         has_status: info.subresource("status").is_some(),
-        has_generation: has_generation(info),
+        generation: generation(info),
     }
 }
 
-/// Kinds whose strategy counts generations.
-fn has_generation(info: &ResourceInfo) -> bool {
-    info.custom
-        || matches!(
-            (info.group.as_str(), info.plural.as_str()),
-            ("", "pods" | "podtemplates" | "replicationcontrollers")
-                | ("apps", "daemonsets" | "deployments" | "replicasets" | "statefulsets")
-                | ("batch", "jobs" | "cronjobs")
-                | ("admissionregistration.k8s.io", _)
-                | ("apiextensions.k8s.io", _)
-                | ("discovery.k8s.io", "endpointslices")
-                | ("flowcontrol.apiserver.k8s.io", _)
-                | ("networking.k8s.io", "ingresses" | "ingressclasses" | "networkpolicies")
-                | ("policy", "poddisruptionbudgets")
-                | ("resource.k8s.io", "deviceclasses" | "resourceslices")
-                | ("scheduling.k8s.io", "priorityclasses")
-        )
+/// How a kind's strategy counts generations.
+fn generation(info: &ResourceInfo) -> Generation {
+    match (info.group.as_str(), info.plural.as_str()) {
+        _ if info.custom => Generation::Counted,
+        ("", "pods" | "podtemplates" | "replicationcontrollers")
+        | ("apps", "daemonsets" | "deployments" | "replicasets" | "statefulsets")
+        | ("batch", "jobs" | "cronjobs")
+        | ("admissionregistration.k8s.io" | "apiextensions.k8s.io" | "flowcontrol.apiserver.k8s.io", _)
+        | ("discovery.k8s.io", "endpointslices")
+        | ("networking.k8s.io", "ingresses" | "ingressclasses" | "networkpolicies")
+        | ("policy", "poddisruptionbudgets")
+        | ("resource.k8s.io", "deviceclasses" | "resourceslices") => Generation::Counted,
+        ("storage.k8s.io", "csidrivers") => Generation::CountedFromZero,
+        ("scheduling.k8s.io", "priorityclasses") => Generation::Fixed,
+        _ => Generation::None,
+    }
 }

@@ -69,6 +69,8 @@ struct Stream {
     initial: std::vec::IntoIter<Arc<Entry>>,
     /// The bookmark that ends the initial events, if it is wanted.
     end_of_initial: Option<Revision>,
+    /// The first bookmark says that the initial events are over, although nobody asked for that bookmark.
+    marks_first_bookmark: bool,
     watcher: Option<Watcher>,
     /// The stream ends with this error event.
     error: Option<Status>,
@@ -113,6 +115,7 @@ pub(crate) async fn watch(
         columns_sent: false,
         initial: start.initial.into_iter(),
         end_of_initial: start.end_of_initial,
+        marks_first_bookmark: start.marks_first_bookmark,
         watcher: start.watcher,
         error: start.error,
         bookmarks: options.allow_bookmarks,
@@ -155,6 +158,7 @@ fn lifetime(server: &ApiServer, options: &ListOptions) -> Duration {
 struct Start {
     initial: Vec<Arc<Entry>>,
     end_of_initial: Option<Revision>,
+    marks_first_bookmark: bool,
     watcher: Option<Watcher>,
     error: Option<Status>,
     revision: Revision,
@@ -185,7 +189,11 @@ impl Start {
             None => {
                 registry.linearize().await?;
             }
-            Some(revision) if wants_state => registry.wait_for_revision(revision).await?,
+            Some(revision) if wants_state => {
+                if let Err(status) = registry.wait_for_revision(revision).await {
+                    return Ok(Self { error: Some(status), ..Self::empty(revision) });
+                }
+            }
             Some(_) => {}
         }
         if wants_state {
@@ -196,6 +204,7 @@ impl Start {
             return Ok(Self {
                 initial,
                 end_of_initial: bookmark.then_some(at),
+                marks_first_bookmark: !bookmark,
                 ..Self::from(registry, topic, at)
             });
         }
@@ -205,6 +214,17 @@ impl Start {
         })
     }
 
+    fn empty(revision: Revision) -> Self {
+        Self {
+            initial: Vec::new(),
+            end_of_initial: None,
+            marks_first_bookmark: false,
+            watcher: None,
+            error: None,
+            revision,
+        }
+    }
+
     /// Everything after `revision`.
     fn from(registry: &Arc<Registry>, topic: &str, revision: Revision) -> Self {
         let (watcher, error) = match registry.view().watch(topic, revision + 1) {
@@ -212,7 +232,7 @@ impl Start {
             Err(StoreError::Compacted { oldest, .. }) => (None, Some(too_old(revision, oldest))),
             Err(error) => (None, Some(crate::registry::commit::store_status(&error))),
         };
-        Self { initial: Vec::new(), end_of_initial: None, watcher, error, revision }
+        Self { watcher, error, ..Self::empty(revision) }
     }
 }
 
@@ -432,6 +452,7 @@ impl Stream {
 
     fn push_bookmark(&mut self, out: &mut Vec<u8>, revision: Revision, end_of_initial: bool) {
         self.bookmarked = revision;
+        let end_of_initial = end_of_initial || std::mem::take(&mut self.marks_first_bookmark);
         let plain = self.output.encoding == Encoding::Json && self.output.form == Form::Object;
         if plain && !end_of_initial && !self.resource.info.custom {
             // The frequent case, without building a tree.

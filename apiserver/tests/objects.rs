@@ -124,3 +124,33 @@ async fn pages_go_on_at_one_revision() {
     assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
     assert_eq!(second["metadata"].get("continue"), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn openapi_has_what_kubectl_looks_for() {
+    let cluster = Cluster::start().await;
+    let root = cluster.get("/openapi/v3").await.expect_code(200);
+    let address = root["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let answer = cluster.get(&address).await;
+    assert_eq!(answer.headers["cache-control"], "public, immutable");
+    let document = answer.expect_code(200);
+    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
+    let names: Vec<_> = patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"fieldValidation"), "{names:?}");
+    let schemas = &document["components"]["schemas"];
+    let deployment = &schemas["io.k8s.api.apps.v1.Deployment"];
+    assert_eq!(deployment["x-kubernetes-group-version-kind"][0]["kind"], "Deployment");
+    assert_eq!(
+        deployment["properties"]["spec"]["allOf"][0]["$ref"],
+        "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec"
+    );
+    // Everything that is referred to is there.
+    let text = document.to_string();
+    for part in text.split("\"#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schemas.get(name).is_some(), "{name} is missing");
+    }
+    let v2 = cluster.get("/openapi/v2").await.expect_code(200);
+    assert_eq!(v2["swagger"], "2.0");
+    assert!(v2["definitions"]["io.k8s.api.core.v1.Pod"].is_object());
+}

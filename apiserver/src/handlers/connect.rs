@@ -31,6 +31,9 @@ pub(crate) async fn connect(
     let objects = server.objects();
     match (call.info.resource.as_str(), call.info.subresource.as_str()) {
         ("pods", "log") => log(server, &*objects, call, body).await,
+        ("pods", "exec" | "attach" | "portforward") if !call.parts.headers.contains_key(header::UPGRADE) => {
+            Err(bad_request("Upgrade request required"))
+        }
         ("pods", "exec" | "attach" | "portforward") => stream(server, &*objects, call, body).await,
         ("pods", _) => {
             let destination = pod_address(&*objects, call)?;
@@ -207,7 +210,7 @@ async fn log(
     let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
         // There is nothing to read yet.
-        return Ok(crate::response::with_body(StatusCode::OK, "text/plain", ""));
+        return Ok(crate::response::with_body(StatusCode::NO_CONTENT, "text/plain", ""));
     }
     let path = format!("/containerLogs/{namespace}/{name}/{container}{query}");
     let destination = Destination { path, ..kubelet(objects, node)? };

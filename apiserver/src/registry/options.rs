@@ -104,6 +104,11 @@ impl WriteOptions {
         })
     }
 
+    /// Whether the object's uid is a precondition: not of patches, where it is only another field that may not change.
+    pub(crate) fn preconditions(&self) -> bool {
+        self.kind != "PatchOptions"
+    }
+
     /// The options as admission sees them.
     pub fn as_value(&self) -> Value {
         let mut value = Value::object();

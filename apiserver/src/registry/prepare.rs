@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::options::{FieldValidation, WriteOptions};
 use super::object::{metadata, set_generation};
-use super::{Registry, Resource};
+use super::{Generation, Registry, Resource};
 use crate::seams::{AdmissionRequest, Operation, StrategyContext, UserInfo};
 
 /// Who writes, and how.
@@ -98,7 +98,7 @@ impl Registry {
         if resource.traits.has_status && (resource.group(), resource.plural()) != ("", "nodes") {
             object.as_object_mut().map(|o| o.remove("status"));
         }
-        if resource.traits.has_generation {
+        if matches!(resource.traits.generation, Generation::Counted | Generation::Fixed) {
             set_generation(object, 1);
         }
         if let Some(strategy) = self.strategy(resource) {
@@ -134,7 +134,7 @@ impl Registry {
             strategy.prepare_update(context, object, old);
         }
         let own = object.i64_at(&["metadata", "generation"]).unwrap_or(0);
-        if resource.traits.has_generation
+        if matches!(resource.traits.generation, Generation::Counted | Generation::CountedFromZero)
             && !matches!(context.subresource, "status" | "binding")
             && own == old_generation
             && self.wants_something_else(resource, object, old)
@@ -178,7 +178,9 @@ impl Registry {
         object: &Value,
         old: &Value,
     ) -> Vec<FieldError> {
+        // Upstream checks metadata twice, in `BeforeUpdate` and in the strategy, and tells of each problem as often.
         let mut errors = validate_meta_update(resource, object, old);
+        errors.extend_from_within(..);
         if let Some(strategy) = self.strategy(resource) {
             errors.extend(strategy.validate_update(context, object, old));
         }

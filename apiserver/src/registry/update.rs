@@ -125,7 +125,7 @@ impl Registry {
         let mut live = (*attempt.old).clone();
         self.to_served(resource, &mut live);
         let mut object = change(Some(&live), context.warnings)?;
-        self.check_preconditions(target, attempt, &object)?;
+        self.check_preconditions(target, attempt, &object, context)?;
         dedup_owner_references(&mut object, false, context.warnings);
         let now = self.now();
         if context.admit {
@@ -154,11 +154,12 @@ impl Registry {
         target: &Target<'_>,
         attempt: &Attempt<'_>,
         object: &Value,
+        context: &Context<'_>,
     ) -> Result<(), Status> {
         let (group, plural) = (target.resource.group(), target.resource.plural());
         let uid = meta::uid(object);
         let stored_uid = meta::uid(&attempt.old);
-        if !uid.is_empty() && uid != stored_uid {
+        if context.options.preconditions() && !uid.is_empty() && uid != stored_uid {
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
                  failed: UID in precondition: {uid}, UID in object meta: {stored_uid}",
@@ -257,6 +258,8 @@ impl Registry {
             ops,
         };
         match self.commit(proposal).await? {
+            // What is gone is shown with the revision that it was last stored at.
+            Committed::Done(_) if gone => Ok(written(Some(entry.mod_revision))),
             Committed::Done(revision) => Ok(written(Some(revision))),
             Committed::Lost { .. } => Ok(None),
         }
