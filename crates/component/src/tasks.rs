@@ -27,6 +27,8 @@ struct Inner {
     children: Mutex<Vec<Tasks>>,
     alive: AtomicUsize,
     panics: AtomicU64,
+    /// Those of the whole tree that the group is in.
+    all_panics: Arc<AtomicU64>,
     idle: Notify,
 }
 
@@ -39,10 +41,10 @@ impl fmt::Debug for Tasks {
 impl Tasks {
     /// A group of its own.
     pub fn new(name: impl Into<String>) -> Self {
-        Self::with_token(name.into(), CancellationToken::new())
+        Self::with_token(name.into(), CancellationToken::new(), Arc::default())
     }
 
-    fn with_token(name: String, token: CancellationToken) -> Self {
+    fn with_token(name: String, token: CancellationToken, all_panics: Arc<AtomicU64>) -> Self {
         Self(Arc::new(Inner {
             name,
             token,
@@ -50,6 +52,7 @@ impl Tasks {
             children: Mutex::default(),
             alive: AtomicUsize::new(0),
             panics: AtomicU64::new(0),
+            all_panics,
             idle: Notify::new(),
         }))
     }
@@ -57,7 +60,7 @@ impl Tasks {
     /// A group below this one: it stops with it, and can be stopped alone.
     #[must_use]
     pub fn child(&self, name: impl Into<String>) -> Self {
-        let child = Self::with_token(name.into(), self.0.token.child_token());
+        let child = Self::with_token(name.into(), self.0.token.child_token(), Arc::clone(&self.0.all_panics));
         let mut children = self.0.children.lock();
         children.retain(|c| c.alive() > 0 || !c.0.token.is_cancelled());
         children.push(child.clone());
@@ -77,6 +80,7 @@ impl Tasks {
             let guard = guard;
             if let Err(panic) = std::panic::AssertUnwindSafe(future).catch_unwind().await {
                 guard.0.panics.fetch_add(1, Ordering::Relaxed);
+                guard.0.all_panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(component = %guard.0.name, task = %label, error = panic_text(&*panic), "task panicked");
             }
         });
@@ -110,6 +114,11 @@ impl Tasks {
     /// Panics of this group's tasks so far.
     pub fn panics(&self) -> u64 {
         self.0.panics.load(Ordering::Relaxed)
+    }
+
+    /// Panics so far in the whole tree of groups that this one is in, those that have ended too.
+    pub fn panics_in_tree(&self) -> u64 {
+        self.0.all_panics.load(Ordering::Relaxed)
     }
 
     /// Asks every task below to stop, waits up to `grace`, then kills what is left. Returns the names of those killed.

@@ -1,0 +1,141 @@
+//! A cluster in one process on the memory backend, for one test: API server, scheduler, controllers and hollow nodes,
+//! each as its own user over the in-process transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::ApiServer;
+use apiserver::seams::UserInfo;
+use client::{Client, DeleteParams, ListParams, Patch, Propagation, ResourceType};
+use component::Tasks;
+use env::Env;
+use serde_json::Value;
+
+use crate::node::Machine;
+use crate::parts::{self, Connect};
+use crate::refusals::Refusals;
+use crate::users;
+
+/// No state of a healthy cluster takes longer to reach, in simulated time (eviction from a dead node takes 6 minutes).
+pub const PATIENCE: Duration = Duration::from_secs(900);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Cluster {
+    pub server: Arc<ApiServer>,
+    /// May do everything.
+    pub admin: Client,
+    pub env: Env,
+    pub tasks: Tasks,
+    pub refusals: Refusals,
+    pub nodes: Vec<Node>,
+}
+
+/// A hollow node: the machine, and the group of the agent on it.
+#[derive(Debug)]
+pub struct Node {
+    pub machine: Machine,
+    pub tasks: Tasks,
+}
+
+impl Cluster {
+    /// A whole cluster with `n_nodes` nodes, as a function of `seed`; the runtime's clock must be paused.
+    pub async fn simulated(seed: u64, n_nodes: u8) -> Self {
+        let mut cluster = Self::api_only(Env::simulated(seed)).await;
+        cluster.start_control_plane();
+        for number in 1..=n_nodes {
+            cluster.start_node(number);
+        }
+        cluster
+    }
+
+    /// The API server alone.
+    pub async fn api_only(env: Env) -> Self {
+        let tasks = Tasks::new("cluster");
+        let server = parts::api_server(&env, store::memory(), tasks.child("kube-apiserver"))
+            .await
+            .expect("a server starts on an empty memory backend");
+        let admin = Client::in_process(server.service(users::admin()));
+        Self { server, admin, env, tasks, refusals: Refusals::default(), nodes: Vec::new() }
+    }
+
+    /// Clients of components: what they are refused fails the test.
+    pub fn connect(&self) -> Connect {
+        let (server, refusals) = (Arc::clone(&self.server), self.refusals.clone());
+        Arc::new(move |user: UserInfo| {
+            let name = user.name.clone();
+            Client::in_process(refusals.watch(server.service(user), &name))
+        })
+    }
+
+    /// Somebody's client; refusals are the test's own business.
+    pub fn client(&self, user: UserInfo) -> Client {
+        Client::in_process(self.server.service(user))
+    }
+
+    pub fn start_control_plane(&self) {
+        let group = self.tasks.child("kube-scheduler");
+        let run = parts::scheduler(self.connect(), self.env.clone(), group.clone(), None);
+        group.spawn("run", async move { drop(run.await) });
+        let group = self.tasks.child("kube-controller-manager");
+        let run = parts::controllers(self.connect(), self.env.clone(), group.clone(), None);
+        group.spawn("run", async move { drop(run.await) });
+    }
+
+    /// Adds the node `nNUMBER`.
+    pub fn start_node(&mut self, number: u8) {
+        let machine = Machine::new(number);
+        let tasks = self.tasks.child(machine.name());
+        let client = self.connect()(users::node(machine.name()));
+        crate::node::start(&machine, &client, &self.env, &tasks);
+        self.nodes.push(Node { machine, tasks });
+    }
+
+    pub async fn create(&self, ty: &ResourceType, namespace: &str, object: &Value) -> Value {
+        self.admin.create(ty, namespace, object).await.expect("the test's object is valid")
+    }
+
+    pub async fn get(&self, ty: &ResourceType, namespace: &str, name: &str) -> Value {
+        self.admin.get(ty, namespace, name).await.expect("the object is there")
+    }
+
+    pub async fn list(&self, ty: &ResourceType, namespace: &str) -> Vec<Value> {
+        let params = ListParams { namespace: namespace.into(), ..ListParams::default() };
+        self.admin.list::<Value>(ty, &params).await.expect("the admin may").items
+    }
+
+    /// A merge patch.
+    pub async fn patch(&self, ty: &ResourceType, namespace: &str, name: &str, patch: Value) -> Value {
+        self.admin.patch(ty, namespace, name, "", &Patch::Merge(patch)).await.expect("the patch is valid")
+    }
+
+    pub async fn delete(&self, ty: &ResourceType, namespace: &str, name: &str, propagation: Option<Propagation>) {
+        let params = DeleteParams { propagation, ..DeleteParams::default() };
+        self.admin.delete(ty, namespace, name, &params).await.expect("the object is there");
+    }
+
+    /// Asks `check` now and after each change in the store until it says `Ok`; its last `Err` once [`PATIENCE`] is
+    /// over. Use [`eventually!`](crate::eventually).
+    pub async fn wait_for<T>(&self, mut check: impl AsyncFnMut() -> Result<T, String>) -> Result<T, String> {
+        let view = self.server.registry().view();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let revision = view.revision();
+            let last = match check().await {
+                Ok(value) => return Ok(value),
+                Err(last) => last,
+            };
+            if tokio::time::timeout_at(deadline, view.wait_for(revision + 1)).await.is_err() {
+                return Err(format!("{last}; refused: {:?}", self.refusals.all()));
+            }
+        }
+    }
+
+    /// Stops everything; fails when a component was refused anything or panicked.
+    pub async fn end(self) {
+        let refused = self.refusals.all();
+        assert!(refused.is_empty(), "refused: {refused:#?}");
+        assert_eq!(self.tasks.panics_in_tree(), 0, "panics");
+        self.tasks.stop(Duration::from_secs(1)).await;
+    }
+}
