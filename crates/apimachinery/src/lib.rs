@@ -1,6 +1,7 @@
 //! What every Kubernetes API has in common, without any kind of its own and without I/O: values, schemas, patches,
 //! server-side apply, selectors, quantities, names, times and `Status`.
 
+pub mod apply;
 pub mod go;
 pub mod intstr;
 pub mod meta;

@@ -1,0 +1,1 @@
+//! Small schemas by hand.
