@@ -61,6 +61,7 @@ struct State {
     containers: BTreeMap<String, FakeContainer>,
     images: BTreeMap<String, v1::Image>,
     pulls: u64,
+    stream_url: Option<String>,
 }
 
 #[derive(Clone)]
@@ -92,6 +93,7 @@ impl FakeRuntime {
             containers: BTreeMap::new(),
             images: BTreeMap::new(),
             pulls: 0,
+            stream_url: None,
         };
         Self(Arc::new(Inner {
             env,
@@ -123,6 +125,10 @@ impl FakeRuntime {
     /// Pulls of `image` fail with `message`.
     pub fn fail_pulls(&self, image: &str, message: &str) {
         self.0.state.lock().missing_images.insert(image.to_owned(), message.to_owned());
+    }
+    /// Where exec, attach and port-forward lead; without it they are refused.
+    pub fn set_stream_url(&self, url: &str) {
+        self.0.state.lock().stream_url = Some(url.to_owned());
     }
     pub fn set_network_ready(&self, ready: bool) {
         self.0.state.lock().network_ready = ready;
@@ -175,6 +181,10 @@ impl FakeRuntime {
 }
 
 impl Inner {
+    fn stream_url(&self) -> Result<String> {
+        self.state.lock().stream_url.clone().map_or_else(no_streams, Ok)
+    }
+
     fn now(&self) -> i64 {
         i64::try_from(self.env.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
     }
@@ -463,13 +473,13 @@ impl Runtime for FakeRuntime {
     }
 
     fn exec_url(&self, _request: v1::ExecRequest) -> Reply<'_, String> {
-        ready(no_streams())
+        ready(self.0.stream_url())
     }
     fn attach_url(&self, _request: v1::AttachRequest) -> Reply<'_, String> {
-        ready(no_streams())
+        ready(self.0.stream_url())
     }
     fn port_forward_url(&self, _request: v1::PortForwardRequest) -> Reply<'_, String> {
-        ready(no_streams())
+        ready(self.0.stream_url())
     }
 
     fn container_stats(&self) -> Reply<'_, Vec<v1::ContainerStats>> {

@@ -161,9 +161,7 @@ impl Stats {
         let mut current: BTreeMap<String, (i64, u64)> = BTreeMap::new();
         for container in &sample.containers {
             let id = container.stats.attributes.as_ref().map(|a| a.id.clone()).unwrap_or_default();
-            if let Some((cpu, used)) =
-                container.stats.cpu.and_then(|c| Some((c, number(c.usage_core_nano_seconds)?)))
-            {
+            if let Some((cpu, used)) = container.stats.cpu.and_then(|c| Some((c, number(c.usage_core_nano_seconds)?))) {
                 current.insert(id, (cpu.timestamp, used));
             }
         }
@@ -245,8 +243,7 @@ fn node_cpu(proc_stat: &[u8]) -> Option<u64> {
     let line = text.lines().find(|l| l.starts_with("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal: all but the two that wait.
-    let busy: u64 =
-        ticks.iter().enumerate().filter(|(i, _)| !matches!(i, 3 | 4) && *i < 8).map(|(_, n)| n).sum();
+    let busy: u64 = ticks.iter().enumerate().filter(|(i, _)| !matches!(i, 3 | 4) && *i < 8).map(|(_, n)| n).sum();
     busy.checked_mul(TICK_NANOS)
 }
 
@@ -339,9 +336,7 @@ fn render_metrics(sample: &Sample, failed: bool, now_millis: i64) -> String {
             let _ = writeln!(out, "{name}{labels} {value} {now_millis}");
         }
     };
-    let of_pod = |pod: &PodSample<'_>| {
-        format!("{{namespace=\"{}\",pod=\"{}\"}}", escape(&pod.namespace), escape(&pod.name))
-    };
+    let of_pod = |pod: &PodSample<'_>| format!("{{namespace=\"{}\",pod=\"{}\"}}", escape(&pod.namespace), escape(&pod.name));
     let containers = |of: &dyn Fn(&ContainerSample) -> Option<String>| -> Vec<(String, String)> {
         let all = pods.iter().flat_map(|pod| pod.containers.iter().map(move |c| (pod, c)));
         all.filter_map(|(pod, c)| {
@@ -353,13 +348,9 @@ fn render_metrics(sample: &Sample, failed: bool, now_millis: i64) -> String {
         })
         .collect()
     };
-    let by_pod = |of: &dyn Fn(&ContainerSample) -> Option<u64>,
-                  show: &dyn Fn(u64) -> String|
-     -> Vec<(String, String)> {
+    let by_pod = |of: &dyn Fn(&ContainerSample) -> Option<u64>, show: &dyn Fn(u64) -> String| -> Vec<(String, String)> {
         pods.iter()
-            .filter_map(|pod| {
-                Some((of_pod(pod), show(pod.containers.iter().map(|c| of(c)).sum::<Option<u64>>()?)))
-            })
+            .filter_map(|pod| Some((of_pod(pod), show(pod.containers.iter().map(|c| of(c)).sum::<Option<u64>>()?))))
             .collect()
     };
     let cpu = |n: u64| seconds(n).to_string();
@@ -445,7 +436,35 @@ mod tests {
             containers: vec![container("a", 1_500_000_000, 100), container("b", 500_000_000, 20)],
             sandboxes: BTreeMap::new(),
         };
-        expect![[r#""#]].assert_eq(&render_metrics(&sample, false, 1000));
+        expect![[r##"
+            # HELP container_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the container in core-seconds
+            # TYPE container_cpu_usage_seconds_total counter
+            container_cpu_usage_seconds_total{container="a",namespace="ns",pod="p"} 1.5 1000
+            container_cpu_usage_seconds_total{container="b",namespace="ns",pod="p"} 0.5 1000
+            # HELP container_memory_working_set_bytes [STABLE] Current working set of the container in bytes
+            # TYPE container_memory_working_set_bytes gauge
+            container_memory_working_set_bytes{container="a",namespace="ns",pod="p"} 100 1000
+            container_memory_working_set_bytes{container="b",namespace="ns",pod="p"} 20 1000
+            # HELP container_start_time_seconds [STABLE] Start time of the container since unix epoch in seconds
+            # TYPE container_start_time_seconds gauge
+            container_start_time_seconds{container="a",namespace="ns",pod="p"} 1767225600 1000
+            container_start_time_seconds{container="b",namespace="ns",pod="p"} 1767225600 1000
+            # HELP node_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the node in core-seconds
+            # TYPE node_cpu_usage_seconds_total counter
+            node_cpu_usage_seconds_total 12.5 1000
+            # HELP node_memory_working_set_bytes [STABLE] Current working set of the node in bytes
+            # TYPE node_memory_working_set_bytes gauge
+            node_memory_working_set_bytes 1024 1000
+            # HELP pod_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the pod in core-seconds
+            # TYPE pod_cpu_usage_seconds_total counter
+            pod_cpu_usage_seconds_total{namespace="ns",pod="p"} 2 1000
+            # HELP pod_memory_working_set_bytes [STABLE] Current working set of the pod in bytes
+            # TYPE pod_memory_working_set_bytes gauge
+            pod_memory_working_set_bytes{namespace="ns",pod="p"} 120 1000
+            # HELP resource_scrape_error [STABLE] 1 if there was an error while getting container metrics, 0 otherwise
+            # TYPE resource_scrape_error gauge
+            resource_scrape_error 0
+        "##]].assert_eq(&render_metrics(&sample, false, 1000));
     }
 
     #[test]

@@ -143,7 +143,8 @@ async fn start_container(runtime: &FakeRuntime, log_dir: &std::path::Path) -> St
         metadata: Some(v1::ContainerMetadata { name: "c".into(), attempt: 0 }),
         image: Some(v1::ImageSpec { image: "i".into(), ..Default::default() }),
         labels: of(&[(labels::POD_UID, "u"), (labels::CONTAINER_NAME, "c")]),
-        log_path: "0.log".into(),
+        // The fake gives it back as it is; a real runtime puts the sandbox's directory before it.
+        log_path: log_dir.join("0.log").display().to_string(),
         ..Default::default()
     };
     let id = runtime.create_container(&sandbox_id, &container, &sandbox).await.unwrap();
