@@ -23,7 +23,7 @@ use crate::config::{Config, Document, Plugins};
 use crate::seams::{Authenticator, Objects};
 use crate::server::{ApiServer, Deps};
 use crate::special::token_request::TokenIssuer;
-use crate::{admission, alloc, special};
+use crate::{admission, alloc, special, strategy};
 
 /// The audience and issuer of upstream's clusters.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -89,7 +89,7 @@ pub async fn start(
             authenticators: vec![Arc::new(certificates), accounts as Arc<dyn Authenticator>],
             authorizers: vec![chain],
             admission,
-            strategies: Vec::new(),
+            strategies: strategy::all(),
             allocators: alloc::all(alloc::Services::new(
                 Arc::clone(objects),
                 ranges,

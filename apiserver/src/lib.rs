@@ -27,6 +27,7 @@ pub mod response;
 pub mod routes;
 pub mod seams;
 pub mod special;
+pub mod strategy;
 pub mod server;
 pub mod table;
 pub mod values;
