@@ -19,11 +19,12 @@ pub(crate) mod pods;
 mod probe;
 pub mod quantity;
 mod run;
+pub mod server;
 mod sweep;
 mod tokens;
 mod volume;
 
 pub use config::{Config, KubeletConfiguration};
-pub use handle::{Handle, KubeletApi};
+pub use handle::Handle;
 pub use host::{HollowHost, Host, RealHost};
 pub use run::{Deps, Error, run};

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{EventType, ObjectReference};
-use jiff::Timestamp;
 
 use crate::agent::Agent;
 
@@ -76,9 +75,4 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             () = tokio::time::sleep(pause) => {}
         }
     }
-}
-
-/// The time as the API writes it.
-pub(crate) fn seconds(time: Timestamp) -> String {
-    client::time::seconds(time)
 }

@@ -52,7 +52,7 @@ impl Objects {
 }
 
 /// The names of ConfigMaps and of Secrets that a pod refers to, each sorted and once.
-pub fn references(spec: &PodSpec) -> (Vec<&str>, Vec<&str>) {
+pub(crate) fn references(spec: &PodSpec) -> (Vec<&str>, Vec<&str>) {
     let (mut maps, mut secrets): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     secrets.extend(spec.image_pull_secrets.iter().map(|r| r.name.as_str()));
     for container in spec.all_containers() {

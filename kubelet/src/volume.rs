@@ -1,7 +1,7 @@
 //! Volumes: one file per type and one list of them all. A type makes its volume under the pod's directory (or names a path
 //! of the host); taking down is the same for all: unmount, then remove.
 
-pub mod atomic;
+mod atomic;
 mod config_map;
 mod downward_api;
 mod empty_dir;

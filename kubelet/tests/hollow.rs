@@ -1,0 +1,410 @@
+//! The whole kubelet on a hollow node: the real API server, scheduler and controllers in one process, a paused clock, no
+//! machine and no containers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::resources::{CONFIG_MAPS, EVENTS, LEASES, NODES, PODS};
+use component::Tasks;
+use cri::FakeRuntime;
+use cri::fake::Script;
+use kubelet::{Config, Deps, Handle, HollowHost};
+use serde_json::{Value, json};
+use testing::{Cluster, eventually, users};
+
+struct Rig {
+    cluster: Cluster,
+    runtime: FakeRuntime,
+    host: HollowHost,
+    tasks: Tasks,
+    handle: Handle,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let cluster = Cluster::simulated(1, 0).await;
+        let runtime = FakeRuntime::new("n1", cluster.env.clone(), cluster.tasks.child("runtime"));
+        let host = HollowHost::new("n1", [10, 0, 0, 11].into(), 4, 8 << 30);
+        let (tasks, handle) = kubelet(&cluster, &runtime, &host).await;
+        Self { cluster, runtime, host, tasks, handle }
+    }
+
+    /// Crashes the kubelet and starts another on the same machine.
+    async fn restart(&mut self) {
+        self.tasks.kill();
+        (self.tasks, self.handle) = kubelet(&self.cluster, &self.runtime, &self.host).await;
+    }
+
+    async fn pod(&self, name: &str, spec: Value) -> Value {
+        let mut spec = spec;
+        for (field, value) in [("terminationGracePeriodSeconds", json!(5))] {
+            if spec.get(field).is_none() {
+                spec[field] = value;
+            }
+        }
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
+        // The namespace's ServiceAccount comes from a controller.
+        eventually!(self.cluster, "a pod can be made", {
+            self.cluster.admin.create::<Value>(&PODS, "default", &pod).await.map_err(|e| e.to_string())
+        })
+    }
+
+    async fn get(&self, name: &str) -> Result<Value, String> {
+        self.cluster.admin.get(&PODS, "default", name).await.map_err(|e| e.to_string())
+    }
+
+    async fn wait(&self, name: &str, what: &str, check: impl Fn(&Value) -> bool) -> Value {
+        eventually!(self.cluster, what, {
+            let pod = self.get(name).await?;
+            if check(&pod) { Ok(pod) } else { Err(pod["status"].to_string()) }
+        })
+    }
+
+    async fn ready(&self, name: &str) -> Value {
+        self.wait(name, "a ready pod", |pod| condition(pod, "Ready") == "True").await
+    }
+
+    async fn delete(&self, name: &str) {
+        self.cluster.delete(&PODS, "default", name, None).await;
+        eventually!(self.cluster, "the pod is gone", {
+            match self.get(name).await {
+                Ok(pod) => Err(pod.to_string()),
+                Err(_) => Ok(()),
+            }
+        });
+    }
+
+    async fn event(&self, reason: &str) -> String {
+        eventually!(self.cluster, format!("an event {reason}"), {
+            let all = self.cluster.list(&EVENTS, "default").await;
+            let found = all.iter().find(|e| e["reason"] == reason);
+            found.map(|e| e["message"].as_str().unwrap().to_owned()).ok_or(format!("{} events", all.len()))
+        })
+    }
+
+    async fn end(self) {
+        self.tasks.kill();
+        self.cluster.end().await;
+    }
+}
+
+async fn kubelet(cluster: &Cluster, runtime: &FakeRuntime, host: &HollowHost) -> (Tasks, Handle) {
+    let tasks = cluster.tasks.child("kubelet");
+    let deps = Deps {
+        client: cluster.connect()(users::node("n1")),
+        runtime: Arc::new(runtime.clone()),
+        host: Arc::new(host.clone()),
+        env: cluster.env.clone(),
+        tasks: tasks.clone(),
+    };
+    let mut config = Config::new("n1");
+    config.kubelet.cluster_dns = vec!["10.96.0.10".to_owned()];
+    config.kubelet.cluster_domain = "cluster.local".to_owned();
+    let handle = kubelet::run(config, deps).await.unwrap();
+    (tasks, handle)
+}
+
+fn condition(object: &Value, kind: &str) -> String {
+    let list = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = list.iter().find(|c| c["type"] == kind);
+    found.and_then(|c| c["status"].as_str()).unwrap_or("none").to_owned()
+}
+
+fn waiting(pod: &Value) -> &str {
+    pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].as_str().unwrap_or_default()
+}
+
+fn one_container() -> Value {
+    json!({"containers": [{"name": "c", "image": "app:1"}]})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_registers_and_reports() {
+    let rig = Rig::start().await;
+    let node = eventually!(rig.cluster, "a ready node", {
+        let node: Value = rig.cluster.admin.get(&NODES, "", "n1").await.map_err(|e| e.to_string())?;
+        if condition(&node, "Ready") == "True" { Ok(node) } else { Err(node["status"].to_string()) }
+    });
+    assert_eq!(node["status"]["capacity"]["memory"], "8388608Ki");
+    assert_eq!(node["status"]["addresses"][0], json!({"type": "InternalIP", "address": "10.0.0.11"}));
+    assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "n1");
+    assert_eq!(node["status"]["nodeInfo"]["containerRuntimeVersion"], "fake://1.0.0");
+    let lease = eventually!(rig.cluster, "a lease", {
+        rig.cluster.admin.get::<Value>(&LEASES, "kube-node-lease", "n1").await.map_err(|e| e.to_string())
+    });
+    assert_eq!(lease["spec"]["leaseDurationSeconds"], 40);
+    let first = lease["spec"]["renewTime"].clone();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let lease: Value = rig.cluster.get(&LEASES, "kube-node-lease", "n1").await;
+    assert_ne!(lease["spec"]["renewTime"], first);
+    rig.runtime.set_network_ready(false);
+    eventually!(rig.cluster, "an unready node", {
+        let node = rig.cluster.get(&NODES, "", "n1").await;
+        let text = node["status"]["conditions"].to_string();
+        if text.contains("container runtime network not ready: NetworkReady=false") { Ok(()) } else { Err(text) }
+    });
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_lives_and_leaves_nothing() {
+    let rig = Rig::start().await;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "one"}});
+    rig.cluster.create(&CONFIG_MAPS, "default", &map).await;
+    let spec = json!({
+        "containers": [{"name": "c", "image": "app:1", "resources": {"requests": {"cpu": "100m"}},
+            "volumeMounts": [{"name": "m", "mountPath": "/m"}, {"name": "e", "mountPath": "/e"}]}],
+        "volumes": [{"name": "m", "configMap": {"name": "m"}}, {"name": "e", "emptyDir": {"medium": "Memory"}}]});
+    rig.pod("p", spec).await;
+    let pod = rig.ready("p").await;
+    let status = &pod["status"];
+    assert_eq!((&status["phase"], &status["qosClass"]), (&json!("Running"), &json!("Burstable")));
+    assert_eq!(status["hostIP"], "10.0.0.11");
+    assert!(status["podIP"].as_str().unwrap().starts_with("10.244.0."), "{status}");
+    assert!(status["containerStatuses"][0]["containerID"].as_str().unwrap().starts_with("fake://"));
+    for kind in ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"] {
+        assert_eq!(condition(&pod, kind), "True", "{kind}");
+    }
+    let dir = PathBuf::from(format!("/var/lib/kubelet/pods/{}", pod["metadata"]["uid"].as_str().unwrap()));
+    let file = dir.join("volumes/kubernetes.io~configmap/m/k");
+    assert_eq!(rig.host.file(&file).as_deref(), Some("one"));
+    let hosts = rig.host.file(&dir.join("etc-hosts")).unwrap();
+    assert!(hosts.contains(status["podIP"].as_str().unwrap()), "{hosts}");
+    let token = find_token(&rig.host, &dir).expect("a token volume");
+    assert!(token.split('.').count() == 3, "{token}");
+    assert!(rig.host.cgroups().keys().any(|g| g.starts_with("/kubepods/burstable/pod")));
+
+    // A changed ConfigMap reaches the volume.
+    rig.cluster.patch(&CONFIG_MAPS, "default", "m", json!({"data": {"k": "two"}})).await;
+    let mut tries = 0;
+    while rig.host.file(&file).as_deref() != Some("two") {
+        tries += 1;
+        assert!(tries < 100, "the file still says {:?}", rig.host.file(&file));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    rig.delete("p").await;
+    for reason in ["Pulled", "Created", "Started", "Killing"] {
+        rig.event(reason).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(rig.handle.pods().is_empty());
+    assert!(rig.runtime.running().is_empty());
+    assert!(cri::Runtime::list_sandboxes(&rig.runtime, &[]).await.unwrap().is_empty());
+    assert!(rig.host.mounts().is_empty(), "{:?}", rig.host.mounts());
+    assert!(!rig.host.cgroups().keys().any(|g| g.contains("/pod")), "{:?}", rig.host.cgroups().keys());
+    assert!(cri_dir_is_empty(&rig.host), "directories are left");
+    rig.end().await;
+}
+
+fn find_token(host: &HollowHost, dir: &Path) -> Option<String> {
+    use kubelet::Host as _;
+    let volumes = dir.join("volumes/kubernetes.io~projected");
+    let name = host.list_dir(&volumes).ok()?.into_iter().next()?;
+    host.file(&volumes.join(name).join("token"))
+}
+
+fn cri_dir_is_empty(host: &HollowHost) -> bool {
+    use kubelet::Host as _;
+    host.list_dir(Path::new("/var/lib/kubelet/pods")).unwrap().is_empty()
+        && host.list_dir(Path::new("/var/log/pods")).unwrap().is_empty()
+        && host.list_dir(Path::new("/var/log/containers")).unwrap().is_empty()
+}
+
+#[tokio::test(start_paused = true)]
+async fn crashes_back_off() {
+    let rig = Rig::start().await;
+    rig.runtime.set_scripts(|_, _| Script { exit: Some((Duration::from_secs(1), 3)), ..Script::default() });
+    let began = tokio::time::Instant::now();
+    rig.pod("p", one_container()).await;
+    let restarts = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or(0);
+    let pod = rig.wait("p", "a crash loop", |pod| waiting(pod) == "CrashLoopBackOff").await;
+    let status = &pod["status"]["containerStatuses"][0];
+    assert_eq!(status["lastState"]["terminated"]["exitCode"], 3);
+    assert!(status["state"]["waiting"]["message"].as_str().unwrap().starts_with("back-off 10s restarting failed container=c pod=p_default("));
+    assert!(rig.event("BackOff").await.starts_with("Back-off restarting failed container c in pod p_default("));
+    rig.wait("p", "five restarts", |pod| restarts(pod) >= 5).await;
+    // At once, then after 10, 20, 40 and 80 seconds.
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(150) && took < Duration::from_secs(200), "{took:?}");
+    rig.delete("p").await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_kubelet_adopts() {
+    let mut rig = Rig::start().await;
+    let spec = json!({"containers": [{"name": "c", "image": "app:1",
+        "readinessProbe": {"httpGet": {"port": 80}, "periodSeconds": 5}}]});
+    rig.pod("p", spec).await;
+    let before = rig.ready("p").await;
+    let running = rig.runtime.running();
+    rig.restart().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(rig.runtime.running(), running, "the same container still runs");
+    let after = rig.get("p").await.unwrap();
+    assert_eq!(after["status"], before["status"], "nothing has changed for anybody");
+    // One that ended while nobody looked is noticed by the next.
+    rig.tasks.kill();
+    rig.runtime.exit(&running[0].2, 9);
+    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.runtime, &rig.host).await;
+    let pod = rig.wait("p", "a restart", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1).await;
+    assert_eq!(pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 9);
+    // One that was deleted meanwhile goes, too.
+    rig.tasks.kill();
+    rig.cluster.delete(&PODS, "default", "p", None).await;
+    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.runtime, &rig.host).await;
+    eventually!(rig.cluster, "the pod is gone", {
+        match rig.get("p").await {
+            Ok(pod) => Err(pod.to_string()),
+            Err(_) => Ok(()),
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(rig.runtime.running().is_empty());
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_end() {
+    let rig = Rig::start().await;
+    rig.runtime.set_scripts(|pod, config| {
+        let name = &config.metadata.as_ref().unwrap().name;
+        match (pod.name.as_str(), name.as_str()) {
+            (_, "side") => Script::default(),
+            ("bad", "c") => Script { exit: Some((Duration::from_secs(1), 1)), ..Script::default() },
+            _ => Script { exit: Some((Duration::from_secs(1), 0)), ..Script::default() },
+        }
+    });
+    let spec = json!({"restartPolicy": "Never",
+        "initContainers": [{"name": "i", "image": "app:1"}, {"name": "side", "image": "app:1", "restartPolicy": "Always"}],
+        "containers": [{"name": "c", "image": "app:1"}]});
+    rig.pod("good", spec.clone()).await;
+    rig.pod("bad", spec).await;
+    let pod = rig.wait("good", "an end", |pod| pod["status"]["phase"] == "Succeeded").await;
+    assert_eq!(pod["status"]["initContainerStatuses"][0]["state"]["terminated"]["reason"], "Completed");
+    rig.wait("bad", "an end", |pod| pod["status"]["phase"] == "Failed").await;
+    // The sidecars have ended, too, and the pods stay.
+    let gone = |pod: &Value| pod["status"]["initContainerStatuses"][1]["state"]["terminated"].is_object();
+    rig.wait("good", "an ended sidecar", gone).await;
+    assert!(rig.runtime.running().iter().all(|(pod, ..)| pod != "good"));
+    rig.delete("good").await;
+    rig.delete("bad").await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_decide() {
+    let rig = Rig::start().await;
+    let spec = json!({"containers": [{"name": "c", "image": "app:1",
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 80}, "periodSeconds": 1, "failureThreshold": 1},
+        "livenessProbe": {"tcpSocket": {"port": 81}, "periodSeconds": 2, "failureThreshold": 2}}]});
+    rig.pod("p", spec).await;
+    let pod = rig.ready("p").await;
+    let ip = pod["status"]["podIP"].as_str().unwrap().to_owned();
+    rig.host.set_http(&ip, 80, Some(503));
+    let began = tokio::time::Instant::now();
+    rig.wait("p", "an unready pod", |pod| condition(pod, "Ready") == "False").await;
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(rig.event("Unhealthy").await, "Readiness probe failed: HTTP probe failed with statuscode: 503");
+    rig.host.set_http(&ip, 80, Some(200));
+    rig.ready("p").await;
+    rig.host.close_port(&ip, 81);
+    rig.wait("p", "a restart", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1).await;
+    let all = rig.cluster.list(&EVENTS, "default").await;
+    assert!(all.iter().any(|e| e["message"] == "Container c failed liveness probe, will be restarted"));
+    rig.delete("p").await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_is_told_and_waited_for() {
+    let rig = Rig::start().await;
+    let volume = json!({"containers": [{"name": "c", "image": "app:1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "configMap": {"name": "late"}}]});
+    rig.pod("volume", volume).await;
+    let message = "MountVolume.SetUp failed for volume \"v\" : configmap \"late\" not found";
+    assert_eq!(rig.event("FailedMount").await, message);
+    let env = json!({"containers": [{"name": "c", "image": "app:1", "env": [
+        {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "k"}}}]}]});
+    rig.pod("env", env).await;
+    let pod = rig.wait("env", "a config error", |pod| waiting(pod) == "CreateContainerConfigError").await;
+    let status = &pod["status"]["containerStatuses"][0];
+    assert_eq!(status["state"]["waiting"]["message"], "configmap \"late\" not found");
+    rig.runtime.fail_pulls("bad:1", "no such image");
+    rig.pod("image", json!({"containers": [{"name": "c", "image": "bad:1"}]})).await;
+    rig.wait("image", "a failed pull", |pod| waiting(pod) == "ErrImagePull").await;
+    rig.wait("image", "a back-off", |pod| waiting(pod) == "ImagePullBackOff").await;
+    rig.pod("never", json!({"containers": [{"name": "c", "image": "none:1", "imagePullPolicy": "Never"}]})).await;
+    rig.wait("never", "a refusal", |pod| waiting(pod) == "ErrImageNeverPull").await;
+    rig.pod("name", json!({"containers": [{"name": "c", "image": "NoName"}]})).await;
+    rig.wait("name", "a refusal", |pod| waiting(pod) == "InvalidImageName").await;
+
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"k": "v"}});
+    rig.cluster.create(&CONFIG_MAPS, "default", &map).await;
+    rig.ready("volume").await;
+    rig.ready("env").await;
+    // Pods whose containers never came up go all the same.
+    for name in ["image", "never", "name"] {
+        rig.delete(name).await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_takes_the_grace_it_needs_and_no_more() {
+    let rig = Rig::start().await;
+    rig.runtime.set_scripts(|_, _| Script { stop_delay: Duration::from_secs(3), ..Script::default() });
+    let spec = json!({"terminationGracePeriodSeconds": 60, "containers": [{"name": "c", "image": "app:1",
+        "lifecycle": {"preStop": {"sleep": {"seconds": 4}}}}]});
+    rig.pod("p", spec.clone()).await;
+    rig.ready("p").await;
+    let began = tokio::time::Instant::now();
+    rig.delete("p").await;
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(9), "{took:?}");
+    // A second wish shortens the first.
+    rig.runtime.set_scripts(|_, _| Script { stop_delay: Duration::from_secs(50), ..Script::default() });
+    rig.pod("q", json!({"terminationGracePeriodSeconds": 60, "containers": [{"name": "c", "image": "app:1"}]})).await;
+    rig.ready("q").await;
+    rig.cluster.delete(&PODS, "default", "q", None).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let params = client::DeleteParams { grace_period_seconds: Some(1), ..Default::default() };
+    let began = tokio::time::Instant::now();
+    rig.cluster.admin.delete(&PODS, "default", "q", &params).await.unwrap();
+    eventually!(rig.cluster, "the pod is gone", {
+        match rig.get("q").await {
+            Ok(pod) => Err(pod.to_string()),
+            Err(_) => Ok(()),
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_and_lost_sandboxes() {
+    let rig = Rig::start().await;
+    rig.pod("late", json!({"activeDeadlineSeconds": 20, "containers": [{"name": "c", "image": "app:1"}]})).await;
+    rig.ready("late").await;
+    let pod = rig.wait("late", "a failed pod", |pod| pod["status"]["phase"] == "Failed").await;
+    assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
+    rig.pod("p", one_container()).await;
+    let before = rig.ready("p").await;
+    rig.runtime.reboot();
+    let pod = rig.wait("p", "a new sandbox", |pod| {
+        condition(pod, "Ready") == "True" && pod["status"]["podIP"] != before["status"]["podIP"]
+    });
+    let pod = pod.await;
+    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
+    assert_eq!(pod["status"]["podIPs"].as_array().unwrap().len(), 1, "{}", pod["status"]["podIPs"]);
+    rig.event("SandboxChanged").await;
+    let counts: BTreeMap<String, usize> = rig.runtime.running().into_iter().fold(BTreeMap::new(), |mut m, (pod, ..)| {
+        *m.entry(pod).or_default() += 1;
+        m
+    });
+    assert_eq!(counts, [("p".to_owned(), 1)].into());
+    rig.end().await;
+}
