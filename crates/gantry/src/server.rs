@@ -294,4 +294,28 @@ impl NodeParts<'_> {
         dns::run(config, deps).await.context("start cluster DNS")?;
         Ok(())
     }
+
+    async fn kubelet(&self, runtime: ContainerdRuntime) -> Result<()> {
+        let mut config = kubelet::config::Config::new(&self.node.name);
+        config.node_ips = vec![self.node.address];
+        config.root_dir = self.state.kubelet();
+        config.container_logs_dir = self.state.container_logs();
+        config.cni_conf_dir = Some(self.state.cni_conf());
+        config.pinned_images = vec![image::PAUSE_IMAGE.to_owned()];
+        config.kubelet.pod_logs_dir = self.state.pod_logs();
+        config.kubelet.cgroup_root = self.state.cgroup_root();
+        config.kubelet.cgroup_driver = "cgroupfs".into();
+        config.kubelet.cluster_dns = vec![self.node.dns_ip.to_string()];
+        config.kubelet.cluster_domain = "cluster.local".into();
+        config.kubelet.serialize_image_pulls = false;
+        let deps = kubelet::Deps {
+            client: self.clients.node(&self.node.name).with_user_agent("kubelet"),
+            runtime: Arc::new(runtime),
+            host: Arc::new(kubelet::RealHost),
+            env: self.env.clone(),
+            tasks: self.tasks.child("kubelet"),
+        };
+        let _handle = kubelet::run(config, deps).await.context("start the kubelet")?;
+        Ok(())
+    }
 }

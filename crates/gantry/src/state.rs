@@ -61,7 +61,7 @@ impl State {
     }
     /// Address leases of `host-local`.
     pub fn cni_data(&self) -> PathBuf {
-        self.run.join("cni/networks")
+        self.kubelet().join("cni-ipam")
     }
     pub fn server_pid(&self) -> PathBuf {
         self.run.join("gantry.pid")
