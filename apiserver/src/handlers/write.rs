@@ -34,6 +34,7 @@ fn read_object(
     let expected =
         Expected { kinds: registry.kinds(), gvk: &gvk, ty: resource.info.ty.get(), custom: resource.info.custom };
     let mut object = decode(&expected, bytes, encoding, options.field_validation, &mut call.warnings)?;
+    crate::registry::managed::keep_reset(&mut object);
     registry.complete(resource, &mut object);
     Ok(object)
 }
@@ -257,7 +258,12 @@ async fn apply(
     let mut warnings = std::mem::take(&mut call.warnings);
     let mut context =
         Context { user: &call.user, user_agent: &agent, options, admit: true, warnings: &mut warnings };
-    let outcome = registry.apply(target(resource, call), sent, &mut context).await;
+    // Making an object is another right than changing one.
+    let create = || {
+        let attributes = server.attributes(&call.info, &call.query, Arc::clone(&call.user));
+        server.authorize(&crate::seams::Attributes { verb: "create".into(), ..attributes })
+    };
+    let outcome = registry.apply(target(resource, call), sent, &create, &mut context).await;
     call.warnings = warnings;
     answer(server, resource, call, &outcome?)
 }
