@@ -86,6 +86,7 @@ impl Registry {
         self.to_hub(resource, &mut object);
         let prepared = self.strategy_context(context, namespace, "", now);
         self.prepare_create(resource, &prepared, &mut object);
+        super::object::set_type(&mut object, &resource.hub);
         self.normalise(resource, &mut object);
         let errors = self.validate_create(resource, &prepared, &object);
         self.refuse(resource, &name, &errors)?;
@@ -110,7 +111,9 @@ impl Registry {
     ) -> Result<(), Status> {
         dedup_owner_references(object, false, context.warnings);
         let manager = context.manager();
-        Managers { registry: self, resource, subresource: "", now }.created(object, &manager);
+        if !super::managed::owned_already(context) {
+            Managers { registry: self, resource, subresource: "", now }.created(object, &manager);
+        }
         if !context.admit {
             return Ok(());
         }
@@ -179,13 +182,17 @@ impl Registry {
                 _ => taken,
             }
         };
+        let allocator = self.allocator(resource);
+        let mut object = object;
         for _ in 0..ATTEMPTS_MAX {
-            let mut object = object.clone();
-            let (guards, ops) = match self.allocator(resource) {
-                Some(allocator) => allocator.allocate(&mut object, None, context.dry_run())?,
-                None => Default::default(),
+            let (text, (guards, ops)) = match &allocator {
+                Some(allocator) => {
+                    let mut object = object.clone();
+                    let extra = allocator.allocate(&mut object, None, context.dry_run())?;
+                    (self.encode(resource, &mut object)?, extra)
+                }
+                None => (self.encode_canonical(&mut object)?, Default::default()),
             };
-            let text = self.encode(resource, &mut object)?;
             if context.dry_run() {
                 self.linearize().await?;
                 if self.view.get(&key).is_some() {

@@ -65,9 +65,14 @@ impl Registry {
 
     /// The bytes to store: canonical, without a revision. Refuses what etcd would refuse.
     pub(crate) fn encode(&self, resource: &Resource, object: &mut Value) -> Result<Bytes, Status> {
-        metadata(object).remove("resourceVersion");
         set_type(object, &resource.hub);
         self.normalise(resource, object);
+        self.encode_canonical(object)
+    }
+
+    /// As `encode`, for what is in canonical form already.
+    pub(crate) fn encode_canonical(&self, object: &mut Value) -> Result<Bytes, Status> {
+        metadata(object).remove("resourceVersion");
         let text = object.to_json();
         if text.len() > OBJECT_MAX {
             return Err(Status::plain_error("etcdserver: request is too large"));

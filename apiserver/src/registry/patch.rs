@@ -73,8 +73,8 @@ pub(crate) struct Into<'a> {
 }
 
 impl Registry {
-    /// Applies a patch other than apply to a served object. The result is checked and in canonical form, without
-    /// defaults.
+    /// Applies a patch other than apply to a served object. The result is checked, but neither in canonical form
+    /// nor defaulted.
     pub(crate) fn apply_patch(
         &self,
         into: Into<'_>,
@@ -114,6 +114,7 @@ impl Registry {
                 return Err(refuse(&object, &why));
             }
         }
+        super::managed::keep_reset(&mut object);
         if into.custom {
             return Ok(object);
         }
@@ -137,13 +138,18 @@ impl Registry {
             FieldValidation::Warn => warnings.extend(oddities),
             _ => {}
         }
-        kinds::normalise::normalise(into.ty, &mut object);
         Ok(object)
     }
 
-    /// Canonical form and defaults of a served object that has passed its checks.
+    /// Empty fields away and defaults in, for a served object that has passed its checks. Fields that defaults add
+    /// stand at the end of their objects until the object is stored.
     pub(crate) fn complete(&self, resource: &Resource, object: &mut Value) {
-        // The object has passed the checks: the report repeats that nothing is wrong.
-        let _ = self.canonicalise(resource, object);
+        let info = &resource.info;
+        if info.custom {
+            return;
+        }
+        kinds::normalise::normalise(info.ty.get(), object);
+        let context = kinds::defaults::Context { now: self.now().as_second() };
+        kinds::defaults::apply_defaults(&info.group, &info.version, &info.kind, object, &context);
     }
 }

@@ -106,7 +106,7 @@ impl Registry {
         }
     }
 
-    /// `BeforeUpdate` without validation, on hub objects.
+    /// `BeforeUpdate` without validation, on hub objects. The result is in canonical form.
     pub(crate) fn prepare_update(
         &self,
         resource: &Resource,
@@ -133,6 +133,8 @@ impl Registry {
         if let Some(strategy) = self.strategy(resource) {
             strategy.prepare_update(context, object, old);
         }
+        super::object::set_type(object, &resource.hub);
+        self.normalise(resource, object);
         let own = object.i64_at(&["metadata", "generation"]).unwrap_or(0);
         if matches!(resource.traits.generation, Generation::Counted | Generation::CountedFromZero)
             && !matches!(context.subresource, "status" | "binding")
@@ -140,12 +142,15 @@ impl Registry {
             && self.wants_something_else(resource, object, old)
         {
             set_generation(object, old_generation + 1);
+            if old_generation == 0 {
+                // A field that was not there stands at the end now.
+                self.normalise(resource, object);
+            }
         }
     }
 
     /// Whether what is asked for changed: anything but metadata and status; for deployments also annotations.
-    fn wants_something_else(&self, resource: &Resource, object: &mut Value, old: &Value) -> bool {
-        self.normalise(resource, object);
+    fn wants_something_else(&self, resource: &Resource, object: &Value, old: &Value) -> bool {
         let (Some(new), Some(before)) = (object.as_object(), old.as_object()) else { return false };
         let wanted = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
         let changed = new.iter().any(|(k, v)| wanted(k) && before.get(k) != Some(v))
@@ -358,7 +363,9 @@ fn keep_metadata(object: &mut Value, old: &Value) {
 fn name_rule(resource: &Resource) -> NameRule {
     match (resource.group(), resource.plural()) {
         ("", "namespaces" | "services") => names::label_rule,
-        ("rbac.authorization.k8s.io", _) => names::path_segment_rule,
+        ("rbac.authorization.k8s.io", _) | ("", "events") => names::path_segment_rule,
+        // Their strategies say what their names are made of.
+        ("networking.k8s.io", "ipaddresses") | ("apiregistration.k8s.io", "apiservices") => names::path_segment_rule,
         _ => names::subdomain_rule,
     }
 }

@@ -131,11 +131,11 @@ impl Registry {
         if context.admit {
             self.admission(target, &mut object, &live, context, false).await?;
         }
+        super::managed::ignore_times(&mut object, &live);
         pin_revision(&mut object, &live);
         self.to_hub(resource, &mut object);
         let prepared = self.strategy_context(context, target.namespace, target.subresource, now);
         self.prepare_update(resource, &prepared, &mut object, &attempt.old);
-        self.normalise(resource, &mut object);
         let errors = self.validate_update(resource, &prepared, &object, &attempt.old);
         self.refuse(resource, target.name, &errors)?;
         if let Some(strategy) = self.strategy(resource) {
@@ -232,11 +232,13 @@ impl Registry {
     ) -> Result<Option<Written>, Status> {
         let resource = target.resource;
         let entry = attempt.entry;
-        let (guards, ops) = match self.allocator(resource).filter(|_| target.subresource.is_empty()) {
-            Some(allocator) => allocator.allocate(&mut object, Some(&attempt.old), context.dry_run())?,
-            None => Default::default(),
+        let (text, (guards, ops)) = match self.allocator(resource).filter(|_| target.subresource.is_empty()) {
+            Some(allocator) => {
+                let extra = allocator.allocate(&mut object, Some(&attempt.old), context.dry_run())?;
+                (self.encode(resource, &mut object)?, extra)
+            }
+            None => (self.encode_canonical(&mut object)?, Default::default()),
         };
-        let text = self.encode(resource, &mut object)?;
         let gone = self.ends_with(resource, &object, &attempt.old);
         let written = |revision| Some(Written { text: text.clone(), revision, created: false });
         if text == entry.value && !gone && ops.is_empty() {

@@ -1,15 +1,18 @@
 //! A server in process and a client that speaks JSON to it.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod tls;
+
 use std::sync::Arc;
 
 use apiserver::response::Body;
 use apiserver::seams::UserInfo;
-use apiserver::{ApiServer, Config, Deps, no_plugins};
+use apiserver::{ApiServer, Config, Deps, PluginFactory, no_plugins};
 use component::Tasks;
 use env::Env;
 use futures::StreamExt as _;
 use serde_json::Value;
-use tower::ServiceExt as _;
 
 /// One server without plugins: every request is allowed.
 pub struct Cluster {
@@ -35,13 +38,17 @@ impl Answer {
 
 impl Cluster {
     pub async fn start() -> Self {
+        Self::with(no_plugins()).await
+    }
+
+    pub async fn with(plugins: PluginFactory) -> Self {
         let tasks = Tasks::new("test");
         let deps = Deps {
             env: Env::simulated(1),
             backend: store::memory(),
             kinds: kinds::Registry::builtin(),
             tasks: tasks.clone(),
-            plugins: no_plugins(),
+            plugins,
         };
         let server = ApiServer::start(Config::default(), deps).await.unwrap();
         Self { server, tasks }
@@ -69,6 +76,18 @@ impl Cluster {
         Answer { code: parts.status.as_u16(), headers: parts.headers, body }
     }
 
+    /// A request that says nothing of who sends it.
+    pub async fn anonymous(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.server.handle(request.body(Body::empty()).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        Answer { code: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.raw("GET", path, &[], "").await
     }
@@ -93,10 +112,6 @@ impl Cluster {
         Watch { body: response.into_body().into_data_stream(), buffer: Vec::new() }
     }
 
-    /// The server as a tower service, as other components in the process use it.
-    pub async fn through_service(&self, request: client::TransportRequest) -> http::Response<Body> {
-        self.server.service(self.user()).oneshot(request).await.unwrap()
-    }
 }
 
 /// An open watch in JSON.
