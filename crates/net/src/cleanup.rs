@@ -95,8 +95,31 @@ async fn remove_portmap_rules(tools: &Tools) -> Vec<Error> {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             errors.extend(tools.run(program, &arguments, Vec::new()).await.err());
         }
+        errors.extend(remove_empty_nat_table(tools, if ipv6 { "ip6" } else { "ip" }).await);
     }
     errors
+}
+
+/// iptables on nftables leaves its `nat` table behind with chains that hold nothing. It means nothing to the kernel, and
+/// iptables makes it again when it needs it; a table with a single rule in it stays.
+async fn remove_empty_nat_table(tools: &Tools, family: &str) -> Option<Error> {
+    let nft = Nft::new(tools.clone());
+    // Absent, or no nft on this host: nothing to remove.
+    let text = nft.list_table(family, "nat").await.ok()?;
+    if is_empty_nat_table(&text) { nft.delete_table(family, "nat").await.err() } else { None }
+}
+
+/// Whether a listed table holds nothing but base chains without rules that accept everything.
+fn is_empty_nat_table(text: &str) -> bool {
+    text.lines().map(str::trim).all(|line| {
+        line.is_empty()
+            || line == "}"
+            || line.starts_with("table ")
+            || line.starts_with("chain ")
+            || (line.starts_with("type nat hook ") && line.ends_with("policy accept;"))
+            // What nft itself remarks about tables that iptables made.
+            || line.starts_with('#')
+    })
 }
 
 /// The iptables calls that remove portmap's chains, given a table in the format of iptables-save.
@@ -161,6 +184,15 @@ pub async fn forget_flows(tools: &Tools, services: &[IpAddr]) -> Result<(), Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_nat_table_without_rules_goes() {
+        let empty = "table ip nat {\n\tchain OUTPUT {\n\t\ttype nat hook output priority -100; policy accept;\n\t}\n}\n";
+        assert!(is_empty_nat_table(empty));
+        assert!(is_empty_nat_table("table ip6 nat {\n}\n"));
+        assert!(!is_empty_nat_table(&empty.replace("accept;\n", "accept;\n\t\tcounter packets 0 bytes 0 jump X\n")));
+        assert!(!is_empty_nat_table(&empty.replace("policy accept", "policy drop")));
+    }
 
     #[test]
     fn portmap_chains_go_only_when_nobody_has_a_host_port() {
