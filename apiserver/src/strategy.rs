@@ -13,22 +13,54 @@ pub(crate) mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub mod admissionregistration;
+pub mod apps;
 pub mod autoscaling;
+pub mod batch;
 pub mod certificates;
 pub mod coordination;
+pub mod core;
 pub mod discovery;
 pub mod networking;
 pub mod node;
 pub mod policy;
 pub mod rbac;
 pub mod scheduling;
+pub mod storage;
+mod workload;
 
 /// The strategies of all kinds that have one.
 pub fn all() -> Vec<Arc<dyn Strategy>> {
     vec![
+        Arc::new(admissionregistration::validatingadmissionpolicybinding::ValidatingAdmissionPolicyBinding),
+        Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::MUTATING),
+        Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::VALIDATING),
+        Arc::new(apps::controllerrevision::ControllerRevision),
+        Arc::new(apps::daemonset::DaemonSet),
+        Arc::new(apps::deployment::Deployment),
+        Arc::new(apps::replicaset::ReplicaSet),
+        Arc::new(apps::statefulset::StatefulSet),
         Arc::new(autoscaling::horizontalpodautoscaler::HorizontalPodAutoscaler),
+        Arc::new(batch::cronjob::CronJob),
+        Arc::new(batch::job::Job),
         Arc::new(certificates::certificatesigningrequest::CertificateSigningRequest),
         Arc::new(coordination::lease::Lease),
+        Arc::new(core::configmap::ConfigMap),
+        Arc::new(core::endpoints::Endpoints),
+        Arc::new(core::event::Event::CORE),
+        Arc::new(core::event::Event::EVENTS),
+        Arc::new(core::limitrange::LimitRange),
+        Arc::new(core::namespace::Namespace),
+        Arc::new(core::node::Node),
+        Arc::new(core::persistentvolume::PersistentVolume),
+        Arc::new(core::persistentvolumeclaim::PersistentVolumeClaim),
+        Arc::new(core::pod::Pod),
+        Arc::new(core::podtemplate::PodTemplate),
+        Arc::new(core::replicationcontroller::ReplicationController),
+        Arc::new(core::resourcequota::ResourceQuota),
+        Arc::new(core::secret::Secret),
+        Arc::new(core::service::Service),
+        Arc::new(core::serviceaccount::ServiceAccount),
         Arc::new(discovery::endpointslice::EndpointSlice),
         Arc::new(networking::ingress::Ingress),
         Arc::new(networking::ingressclass::IngressClass),
@@ -42,5 +74,21 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(rbac::role::Role),
         Arc::new(rbac::rolebinding::RoleBinding),
         Arc::new(scheduling::priorityclass::PriorityClass),
+        Arc::new(storage::csidriver::CsiDriver),
+        Arc::new(storage::csinode::CsiNode),
+        Arc::new(storage::storageclass::StorageClass),
+        Arc::new(storage::volumeattachment::VolumeAttachment),
+        Arc::new(storage::volumeattributesclass::VolumeAttributesClass),
     ]
+}
+
+/// Counts of a status must not be negative.
+fn replica_status(object: &apimachinery::Value, fields: &[&str]) -> Vec<apimachinery::FieldError> {
+    let mut errors = check::Errors::new();
+    if let Some(status) = object.get("status") {
+        for field in fields {
+            check::not_negative(&mut errors, status, &apimachinery::Path::new("status"), field);
+        }
+    }
+    errors
 }

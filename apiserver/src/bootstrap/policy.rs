@@ -5,7 +5,7 @@ use apimachinery::{Object, Value};
 use crate::auth::rbac::GROUP;
 use crate::auth::rbac::rule::{Rule, missing};
 use crate::value;
-use crate::values::{annotation, meta, strings, text};
+use crate::values::{annotation, strings, text};
 
 const TEXT: &str = include_str!("policy.txt");
 /// Objects with this annotation set to `false` are left as they are.
@@ -186,6 +186,7 @@ pub fn reconcile(wanted: &PolicyObject, existing: &Value) -> Reconcile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::meta;
 
     fn object(name: &str) -> PolicyObject {
         all().into_iter().find(|o| o.name == name).unwrap()

@@ -6,19 +6,19 @@ use apimachinery::{FieldError, Path, Quantity, Value};
 use crate::values::text;
 
 /// The problems found so far, in upstream's order.
-pub type Errors = Vec<FieldError>;
+pub(crate) type Errors = Vec<FieldError>;
 
-pub const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
-pub const IMMUTABLE: &str = "field is immutable";
-pub const BACKSTEP: &str = "must not contain '..'";
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+pub(crate) const BACKSTEP: &str = "must not contain '..'";
 
 /// Every text problem of a value.
-pub fn problems(errors: &mut Errors, path: &Path, value: &str, found: Problems) {
+pub(crate) fn problems(errors: &mut Errors, path: &Path, value: &str, found: Problems) {
     errors.extend(found.iter().map(|why| FieldError::invalid(path, value, why)));
 }
 
 /// A member that must not be empty; what it says.
-pub fn required<'a>(errors: &mut Errors, value: &'a Value, path: &Path, key: &str) -> &'a str {
+pub(crate) fn required<'a>(errors: &mut Errors, value: &'a Value, path: &Path, key: &str) -> &'a str {
     let found = text(value, &[key]);
     if found.is_empty() {
         errors.push(FieldError::required(&path.child(key), ""));
@@ -27,7 +27,7 @@ pub fn required<'a>(errors: &mut Errors, value: &'a Value, path: &Path, key: &st
 }
 
 /// A member that must be there and follow a rule.
-pub fn required_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
+pub(crate) fn required_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
     let found = required(errors, value, path, key);
     if !found.is_empty() {
         problems(errors, &path.child(key), found, rule(found));
@@ -35,7 +35,7 @@ pub fn required_name(errors: &mut Errors, value: &Value, path: &Path, key: &str,
 }
 
 /// A member that may be absent, and otherwise follows a rule.
-pub fn optional_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
+pub(crate) fn optional_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
     let found = text(value, &[key]);
     if !found.is_empty() {
         problems(errors, &path.child(key), found, rule(found));
@@ -43,7 +43,7 @@ pub fn optional_name(errors: &mut Errors, value: &Value, path: &Path, key: &str,
 }
 
 /// A number that must not be negative, when it is there.
-pub fn not_negative(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
+pub(crate) fn not_negative(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
     if let Some(number) = value.i64_at(&[key])
         && number < 0
     {
@@ -52,7 +52,7 @@ pub fn not_negative(errors: &mut Errors, value: &Value, path: &Path, key: &str) 
 }
 
 /// A member of a closed set; empty is no member unless the set says so.
-pub fn one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, supported: &[&str]) {
+pub(crate) fn one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, supported: &[&str]) {
     let found = text(value, &[key]);
     if !supported.contains(&found) {
         errors.push(FieldError::not_supported(&path.child(key), found, supported));
@@ -60,19 +60,19 @@ pub fn one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, suppor
 }
 
 /// As [`one_of`], when the member is there.
-pub fn optional_one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, supported: &[&str]) {
+pub(crate) fn optional_one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, supported: &[&str]) {
     if !text(value, &[key]).is_empty() {
         one_of(errors, value, path, key, supported);
     }
 }
 
 /// A port number.
-pub fn port(errors: &mut Errors, path: &Path, number: i64) {
+pub(crate) fn port(errors: &mut Errors, path: &Path, number: i64) {
     errors.extend(names::port_number(number).iter().map(|why| FieldError::invalid(path, number, why)));
 }
 
 /// A port by number or name; what is neither counts as number 0.
-pub fn port_or_name(errors: &mut Errors, path: &Path, value: Option<&Value>) {
+pub(crate) fn port_or_name(errors: &mut Errors, path: &Path, value: Option<&Value>) {
     match value.and_then(Value::as_str) {
         Some(name) => problems(errors, path, name, names::port_name(name)),
         None => port(errors, path, value.and_then(Value::as_i64).unwrap_or(0)),
@@ -80,7 +80,7 @@ pub fn port_or_name(errors: &mut Errors, path: &Path, value: Option<&Value>) {
 }
 
 /// A field that no update changes.
-pub fn immutable(errors: &mut Errors, new: &Value, old: &Value, at: &[&str], path: &Path) {
+pub(crate) fn immutable(errors: &mut Errors, new: &Value, old: &Value, at: &[&str], path: &Path) {
     let (now, before) = (new.at(at), old.at(at));
     if !same(now, before) {
         errors.push(FieldError::invalid(path, now.cloned().unwrap_or_default(), IMMUTABLE));
@@ -88,7 +88,7 @@ pub fn immutable(errors: &mut Errors, new: &Value, old: &Value, at: &[&str], pat
 }
 
 /// Equality in which absent, null and empty are one, as in Go's semantic equality.
-pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
+pub(crate) fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a.filter(|v| !is_empty(v)), b.filter(|v| !is_empty(v))) {
         (Some(a), Some(b)) => {
             if let (Some(x), Some(y)) = (a.as_object(), b.as_object()) {
@@ -112,12 +112,12 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// A path without `..` between its slashes.
-pub fn has_backstep(path: &str) -> bool {
+pub(crate) fn has_backstep(path: &str) -> bool {
     path.split('/').any(|part| part == "..")
 }
 
 /// A path inside a volume.
-pub fn local_path(errors: &mut Errors, path: &Path, value: &str) {
+pub(crate) fn local_path(errors: &mut Errors, path: &Path, value: &str) {
     if value.starts_with('/') {
         errors.push(FieldError::invalid(path, value, "must be a relative path"));
     }
@@ -127,14 +127,14 @@ pub fn local_path(errors: &mut Errors, path: &Path, value: &str) {
 }
 
 /// A path inside a volume that is not hidden from updates (`..data`).
-pub fn local_visible_path(errors: &mut Errors, path: &Path, value: &str) {
+pub(crate) fn local_visible_path(errors: &mut Errors, path: &Path, value: &str) {
     local_path(errors, path, value);
     if value.starts_with("..") && !value.starts_with("../") {
         errors.push(FieldError::invalid(path, value, "must not start with '..'"));
     }
 }
 
-pub fn file_mode(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
+pub(crate) fn file_mode(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
     if let Some(mode) = value.i64_at(&[key])
         && !(0..=0o777).contains(&mode)
     {
@@ -144,17 +144,17 @@ pub fn file_mode(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
 }
 
 /// The quantity at a place, when it is there and can be read.
-pub fn quantity(value: Option<&Value>) -> Option<Quantity> {
+pub(crate) fn quantity(value: Option<&Value>) -> Option<Quantity> {
     Quantity::from_value(value?).ok()
 }
 
 /// A sorted list of an object's members.
-pub fn members(value: Option<&Value>) -> Vec<(&str, &Value)> {
+pub(crate) fn members(value: Option<&Value>) -> Vec<(&str, &Value)> {
     value.and_then(Value::as_object).map(apimachinery::Object::sorted).unwrap_or_default()
 }
 
 /// `25%` or a number that is not negative.
-pub fn count_or_percent(errors: &mut Errors, value: &Value, path: &Path) {
+pub(crate) fn count_or_percent(errors: &mut Errors, value: &Value, path: &Path) {
     match (value.as_str(), value.as_i64()) {
         (Some(text), _) => problems(errors, path, text, names::percent(text)),
         (_, Some(number)) if number < 0 => errors.push(FieldError::invalid(path, number, NOT_NEGATIVE)),
@@ -163,7 +163,7 @@ pub fn count_or_percent(errors: &mut Errors, value: &Value, path: &Path) {
 }
 
 /// A percentage of at most 100, when it is one.
-pub fn at_most_all(errors: &mut Errors, value: &Value, path: &Path) {
+pub(crate) fn at_most_all(errors: &mut Errors, value: &Value, path: &Path) {
     if let Some(text) = value.as_str()
         && let Some(Ok(percent)) = text.strip_suffix('%').map(str::parse::<i64>)
         && percent > 100
@@ -173,7 +173,7 @@ pub fn at_most_all(errors: &mut Errors, value: &Value, path: &Path) {
 }
 
 /// The number of a count or percentage, 0 when it is neither.
-pub fn count_or_percent_number(value: Option<&Value>) -> i64 {
+pub(crate) fn count_or_percent_number(value: Option<&Value>) -> i64 {
     let Some(value) = value else { return 0 };
     value
         .as_i64()

@@ -1,0 +1,96 @@
+//! Deployment.
+
+use apimachinery::{FieldError, Path, Value};
+
+use crate::seams::{Strategy, StrategyContext};
+use crate::strategy::check::{
+    Errors, at_most_all, count_or_percent, count_or_percent_number, not_negative,
+};
+use crate::strategy::{internal_form, workload};
+use crate::values::text;
+
+#[derive(Debug)]
+pub struct Deployment;
+
+impl Strategy for Deployment {
+    fn resource(&self) -> (&'static str, &'static str) {
+        ("apps", "deployments")
+    }
+
+    fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let empty = Value::object();
+        validate_spec(&mut errors, object.get("spec").unwrap_or(&empty), &Path::new("spec"));
+        errors
+    }
+
+    fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+        if ctx.subresource == "status" {
+            return crate::strategy::replica_status(object, &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"]);
+        }
+        let mut errors = self.validate_create(ctx, object);
+        workload::same_selector(&mut errors, object, old);
+        errors
+    }
+}
+
+fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
+    not_negative(errors, spec, path, "replicas");
+    workload::selector(errors, spec, path, "deployment");
+    workload::invalid_selector(errors, spec, path);
+    workload::matches_template(errors, spec, path);
+    workload::template(errors, spec, path, "ReplicaSet");
+    strategy(errors, spec.get("strategy"), &path.child("strategy"));
+    not_negative(errors, spec, path, "minReadySeconds");
+    not_negative(errors, spec, path, "revisionHistoryLimit");
+    if let Some(seconds) = spec.i64_at(&["progressDeadlineSeconds"]) {
+        not_negative(errors, spec, path, "progressDeadlineSeconds");
+        if seconds <= spec.i64_at(&["minReadySeconds"]).unwrap_or(0) {
+            let field = path.child("progressDeadlineSeconds");
+            errors.push(FieldError::invalid(&field, seconds, "must be greater than minReadySeconds"));
+        }
+    }
+}
+
+fn strategy(errors: &mut Errors, strategy: Option<&Value>, path: &Path) {
+    let Some(strategy) = strategy else { return };
+    let update = strategy.get("rollingUpdate");
+    match text(strategy, &["type"]) {
+        "Recreate" => {
+            if update.is_some() {
+                let why = "may not be specified when strategy `type` is 'Recreate'";
+                errors.push(FieldError::forbidden(&path.child("rollingUpdate"), why));
+            }
+        }
+        "RollingUpdate" => match update {
+            None => {
+                let why = "this should be defaulted and never be nil";
+                errors.push(FieldError::required(&path.child("rollingUpdate"), why));
+            }
+            Some(update) => rolling(errors, update, &path.child("rollingUpdate"), "maxSurge"),
+        },
+        _ => {
+            let shown = internal_form::of_type("io.k8s.api.apps.v1.DeploymentStrategy", Some(strategy));
+            errors.push(FieldError::not_supported(path, shown, &["Recreate", "RollingUpdate"]));
+        }
+    }
+}
+
+/// `maxUnavailable` and `maxSurge`: counts or percentages, not both nothing.
+pub(super) fn rolling(errors: &mut Errors, update: &Value, path: &Path, surge: &str) {
+    for key in ["maxUnavailable", surge] {
+        if let Some(value) = update.get(key) {
+            count_or_percent(errors, value, &path.child(key));
+        }
+    }
+    let nothing = |key: &str| count_or_percent_number(update.get(key)) == 0;
+    let readable = |key: &str| update.get(key).and_then(Value::as_str).is_none_or(|t| t.ends_with('%'));
+    if nothing("maxUnavailable") && nothing(surge) && readable("maxUnavailable") && readable(surge) {
+        let shown = update.get("maxUnavailable").cloned().unwrap_or_default();
+        let why = format!("may not be 0 when `{surge}` is 0");
+        errors.push(FieldError::invalid(&path.child("maxUnavailable"), shown, &why));
+    }
+    if let Some(value) = update.get("maxUnavailable") {
+        at_most_all(errors, value, &path.child("maxUnavailable"));
+    }
+}

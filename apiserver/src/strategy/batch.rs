@@ -1,0 +1,5 @@
+//! The group `batch`.
+
+pub mod cronjob;
+pub mod job;
+mod schedule;
