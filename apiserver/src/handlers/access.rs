@@ -20,6 +20,14 @@ const UNAUTHENTICATED: &str = "system:unauthenticated";
 const AUTHENTICATED: &str = "system:authenticated";
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
+/// Whether a bearer token is shown at all. Other schemes mean nothing here, as upstream.
+fn has_bearer_token(headers: &http::HeaderMap) -> bool {
+    let text = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.trim().split_once(' ').is_some_and(|(scheme, token)| {
+        scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()
+    })
+}
+
 impl ApiServer {
     /// Who sends this request. Its credential is taken out of the headers once it is known.
     pub(crate) async fn authenticate(&self, parts: &mut Parts) -> Result<Arc<UserInfo>, Status> {
@@ -46,7 +54,8 @@ impl ApiServer {
                 }
             }
         }
-        if refused || !self.config().anonymous_auth {
+        // A token that no authenticator knows is a bad credential, not the absence of one.
+        if refused || has_bearer_token(&parts.headers) || !self.config().anonymous_auth {
             return Err(Status::unauthorized("Unauthorized"));
         }
         Ok(Arc::new(UserInfo {
@@ -321,6 +330,14 @@ mod tests {
         expect![[r#"requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"g"}, Extra:map[string][]string(nil)} without impersonating a user name"#]]
             .assert_eq(&requested(&headers(&[("impersonate-group", "g")])).unwrap_err().message);
         assert_eq!(requested(&headers(&[("impersonate-user", "")])).unwrap(), None);
+    }
+
+    #[test]
+    fn a_bearer_token_is_a_credential_whoever_knows_it() {
+        let shown = |value: &str| has_bearer_token(&headers(&[("authorization", value)]));
+        assert!(shown("Bearer nonsense") && shown("bearer x"));
+        assert!(!shown("Basic dTpw") && !shown("Bearer ") && !shown("Bearer"));
+        assert!(!has_bearer_token(&http::HeaderMap::new()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use apiserver::assembly::{self, Assembly};
 use component::{LogArgs, Tasks};
 use cri::{ContainerdRuntime, Runtime as _};
 use env::Env;
+use kubelet::server::{ServerConfig, ServerDeps};
 use net::Cidr;
 use pki::PkiDirectory;
 
@@ -308,14 +309,40 @@ impl NodeParts<'_> {
         config.kubelet.cluster_dns = vec![self.node.dns_ip.to_string()];
         config.kubelet.cluster_domain = "cluster.local".into();
         config.kubelet.serialize_image_pulls = false;
-        let deps = kubelet::Deps {
-            client: self.clients.node(&self.node.name).with_user_agent("kubelet"),
-            runtime: Arc::new(runtime),
-            host: Arc::new(kubelet::RealHost),
-            env: self.env.clone(),
-            tasks: self.tasks.child("kubelet"),
+        let client = self.clients.node(&self.node.name).with_user_agent("kubelet");
+        let runtime: Arc<dyn cri::Runtime> = Arc::new(runtime);
+        let host: Arc<dyn kubelet::Host> = Arc::new(kubelet::RealHost);
+        let tasks = self.tasks.child("kubelet");
+        let server = ServerConfig {
+            listen: SocketAddr::from(([0, 0, 0, 0], config.kubelet.port)),
+            node_name: self.node.name.clone(),
+            tls: pki::tls::server_config(&self.secrets.node, pki::tls::ClientAuth::Request)?,
+            client_ca_pem: Some(self.secrets.authority.certificate_pem().to_owned()),
+            authentication: config.kubelet.authentication.clone(),
+            authorization: config.kubelet.authorization.clone(),
+            debugging: config.kubelet.enable_debugging_handlers.unwrap_or(true),
+            log_dir: self.state.data.join("log"),
+            root_dir: config.root_dir.clone(),
+            configz: serde_json::Value::Null,
         };
-        let _handle = kubelet::run(config, deps).await.context("start the kubelet")?;
+        let deps = kubelet::Deps {
+            client: client.clone(),
+            runtime: Arc::clone(&runtime),
+            host: Arc::clone(&host),
+            env: self.env.clone(),
+            tasks: tasks.clone(),
+        };
+        let handle = kubelet::run(config, deps).await.context("start the kubelet")?;
+        let deps = ServerDeps {
+            client,
+            env: self.env.clone(),
+            tasks,
+            runtime,
+            host,
+            pods: Arc::new(handle),
+            metrics: component::Metrics::new(),
+        };
+        kubelet::server::run(server, deps).await.context("serve the kubelet's API")?;
         Ok(())
     }
 }
