@@ -20,6 +20,7 @@ pub(crate) mod prepare;
 pub(crate) mod proto;
 pub(crate) mod selectable;
 pub mod scale;
+mod scale_managed;
 pub mod selection;
 pub mod served;
 

@@ -102,7 +102,7 @@ pub(crate) async fn update(
             scale::take(&mut object, &sent);
             Ok(object)
         });
-        return scaled(server, resource, call, &options, change).await;
+        return scaled(server, resource, call, &options, Replicas::Changed(change)).await;
     }
     let object = read_object(registry, resource, call, &bytes, &options)?;
     let agent = call.user_agent().to_owned();
@@ -128,8 +128,11 @@ pub(crate) async fn patch(
     let read = patch::read(kind, &bytes)?;
     let registry = Arc::clone(server.registry());
     if call.info.subresource == "scale" {
-        let change = patch_scale(&registry, call, &options, &read)?;
-        return scaled(server, resource, call, &options, change).await;
+        let replicas = match &read.patch {
+            Patch::Apply(sent) => Replicas::Applied(sent.clone()),
+            _ => Replicas::Changed(patch_scale(&registry, call, &options, &read)?),
+        };
+        return scaled(server, resource, call, &options, replicas).await;
     }
     if kind == PatchType::ApplyYaml {
         return apply(server, resource, call, &options, read).await;
@@ -181,22 +184,19 @@ fn patch_scale<'a>(
         let Some(live) = live else { return Ok(Value::NULL) };
         let shown = scale::of(live);
         let gvk = scale::gvk();
-        let sent = match &read.patch {
-            Patch::Apply(sent) => {
-                let mut merged = shown.clone();
-                apimachinery::patch::merge::apply(&mut merged, sent.clone());
-                merged
-            }
-            _ => {
-                let into = Into { gvk: &gvk, ty: &ty, custom: false };
-                registry.apply_patch(into, read, &shown, options.field_validation, warnings)?
-            }
-        };
+        let into = Into { gvk: &gvk, ty: &ty, custom: false };
+        let sent = registry.apply_patch(into, read, &shown, options.field_validation, warnings)?;
         scale::check(&sent, &name)?;
         let mut object = live.clone();
         scale::take(&mut object, &sent);
         Ok(object)
     }))
+}
+
+/// How replicas are set: by a change of the workload, or by what is applied to its Scale.
+enum Replicas<'a> {
+    Changed(Change<'a>),
+    Applied(Value),
 }
 
 /// Runs a change of replicas and answers with the Scale.
@@ -205,7 +205,7 @@ async fn scaled(
     resource: &Arc<Resource>,
     call: &mut Call,
     options: &WriteOptions,
-    mut change: Change<'_>,
+    mut replicas: Replicas<'_>,
 ) -> Result<Response, Status> {
     let registry = server.registry();
     let agent = call.user_agent().to_owned();
@@ -213,12 +213,15 @@ async fn scaled(
     let mut context =
         Context { user: &call.user, user_agent: &agent, options, admit: true, warnings: &mut warnings };
     let (manager, now) = (context.manager(), registry.now());
-    let owned: Change<'_> = Box::new(|live, warnings| {
-        let mut object = change(live, warnings)?;
-        if let Some(live) = live {
-            Managers { registry, resource, subresource: "scale", now }.updated(live, &mut object, &manager);
+    let managers = Managers { registry, resource, subresource: "scale", now };
+    let owned: Change<'_> = Box::new(|live, warnings| match (live, &mut replicas) {
+        (None, _) => Ok(Value::NULL),
+        (Some(live), Replicas::Applied(sent)) => managers.scale_applied(live, sent, &manager, options.force),
+        (Some(live), Replicas::Changed(change)) => {
+            let mut object = change(Some(live), warnings)?;
+            managers.scale_updated(live, &mut object, &manager)?;
+            Ok(object)
         }
-        Ok(object)
     });
     let outcome = registry.update(target(resource, call), owned, &mut context).await;
     call.warnings = warnings;

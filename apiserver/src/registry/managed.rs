@@ -95,6 +95,17 @@ impl Managers<'_> {
 
     /// A changed object: its writer owns what it changed.
     pub(crate) fn updated(&self, live: &Value, object: &mut Value, manager: &str) {
+        if self.subresource == "binding" {
+            // The node of a pod is nobody's: binding is the server's own doing.
+            const FIELDS: [&str; 2] = ["metadata", "managedFields"];
+            match live.at(&FIELDS).cloned() {
+                Some(entries) => object.set_at(&FIELDS, entries),
+                None => {
+                    object.remove_at(&FIELDS);
+                }
+            }
+            return;
+        }
         self.with(|fields| fields.updated(Some(live), object, manager));
     }
 
@@ -109,7 +120,7 @@ impl Managers<'_> {
         let applied = self.with(|fields| fields.apply(live, sent, manager, force))?;
         let mut object = applied.object;
         if applied.changed || live.is_none() {
-            let shown = apply::object_text(&object);
+            let shown = apply::object_text(sent);
             let gvk = shown.rsplit("; ").next().unwrap_or_default().to_owned();
             if let Some(why) = self.registry.canonicalise(self.resource, &mut object).error {
                 return Err(Status::plain_error(format!(

@@ -2,7 +2,7 @@
 //! structured-merge-diff.
 
 use super::managed::{Id, Managed, Manager, Operation};
-use super::shape::Types;
+use super::shape::{Types, same};
 use super::{
     ApplyError, Comparison, Conflict, FieldManager, NEVER_OWNED, Set, check, compare, extract, last_applied, merge,
     object_text,
@@ -136,8 +136,9 @@ impl FieldManager<'_> {
             Some(last) if !last.set.is_empty() => self.prune(merged, &managed, &last),
             _ => merged,
         };
-        let (mut managed, comparison) = self.retire(live, &merged, managed, Some((&id, force)))?;
-        let changed = !comparison.is_same();
+        let (mut managed, _) = self.retire(live, &merged, managed, Some((&id, force)))?;
+        // Not the comparison: another order of items is a change too.
+        let changed = !same(live, &merged);
         if let Some(own) = managed.0.iter_mut().find(|m| m.id == id) {
             own.set = own.set.difference(&Set::of_fields(NEVER_OWNED));
             if changed {
@@ -148,7 +149,7 @@ impl FieldManager<'_> {
         Ok((changed.then_some(merged), managed))
     }
 
-    /// Takes out what the manager applied last time and nobody applies now.
+    /// Takes out what the manager applied last time and nobody owns now.
     fn prune(&self, merged: Value, managed: &Managed, last: &Manager) -> Value {
         let types = self.types();
         let here = self.here(merged);
@@ -166,10 +167,10 @@ impl FieldManager<'_> {
         self.convert(&result, self.api_version).map_or(here.value, |v| v.value)
     }
 
-    /// Puts back what somebody applies, this manager's new configuration included.
+    /// Puts back what any manager owns, this one's new configuration included.
     fn add_back_owned(&self, merged: &Versioned, pruned: Versioned, managed: &Managed) -> Versioned {
         let mut by_version: Vec<(&str, Set)> = Vec::new();
-        for manager in managed.0.iter().filter(|m| m.applied()) {
+        for manager in &managed.0 {
             match by_version.iter_mut().find(|(version, _)| *version == manager.api_version) {
                 Some((_, set)) => *set = set.union(&manager.set),
                 None => by_version.push((&manager.api_version, manager.set.clone())),

@@ -203,8 +203,9 @@ fn replace(document: &mut Value, path: &[String], value: Value) -> Outcome<()> {
         array[at] = value;
         return Ok(());
     }
-    let slot = container.get_mut(last).ok_or_else(|| missing("replace", path))?;
-    *slot = value;
+    // A member that is not there is made, as by the library that upstream uses.
+    let object = container.as_object_mut().ok_or_else(|| missing("replace", path))?;
+    object.insert(last, value);
     Ok(())
 }
 
@@ -267,7 +268,10 @@ mod tests {
                 r#"[{"op":"replace","path":"/a/e~0~1x","value":3}]"#,
                 Some(r#"{"a":{"b":1,"e~/x":3},"l":[1,2,3],"n":null}"#),
             ),
-            (r#"[{"op":"replace","path":"/zz","value":3}]"#, None),
+            (
+                r#"[{"op":"replace","path":"/zz","value":3}]"#,
+                Some(r#"{"a":{"b":1,"e~/x":2},"l":[1,2,3],"n":null,"zz":3}"#),
+            ),
             (r#"[{"op":"replace","path":"","value":{"z":1}}]"#, Some(r#"{"z":1}"#)),
             (
                 r#"[{"op":"move","from":"/a/b","path":"/m"},{"op":"copy","from":"/m","path":"/l/0"}]"#,

@@ -1,0 +1,127 @@
+//! managedFields of the scale subresource: its requests see a Scale, but what they own is the workload's replicas. Mirrors
+//! upstream's `ScaleHandler`.
+
+use apimachinery::apply::{Element, FieldManager, Managed, Manager, Set, Versions};
+use apimachinery::schema::TypeRef;
+use apimachinery::{Status, Value};
+
+use super::managed::Managers;
+use super::scale;
+
+const FIELDS: [&str; 2] = ["metadata", "managedFields"];
+
+/// A Scale has one version.
+#[derive(Debug)]
+struct OneVersion;
+
+impl Versions for OneVersion {
+    fn convert(&self, _: &Value, _: &str) -> Option<(Value, TypeRef)> {
+        None
+    }
+}
+
+/// Where every built-in workload, and a Scale, has its replicas.
+fn replicas() -> [Element; 2] {
+    [Element::field("spec"), Element::field("replicas")]
+}
+
+fn replicas_set() -> Set {
+    Set::of_fields(&[&["spec", "replicas"]])
+}
+
+impl Managers<'_> {
+    fn with_scale<T>(&self, then: impl FnOnce(&FieldManager<'_>) -> T) -> Result<T, Status> {
+        let gvk = scale::gvk();
+        let ty = self
+            .registry
+            .kinds
+            .type_of(&gvk.group, &gvk.version, &gvk.kind)
+            .ok_or_else(|| Status::internal("the tables have no Scale"))?;
+        let mut empty = Value::object();
+        kinds::normalise::normalise(&ty, &mut empty);
+        super::object::set_type(&mut empty, &gvk);
+        Ok(then(&FieldManager {
+            api_version: &gvk.api_version(),
+            kind: &gvk.kind,
+            ty: &ty,
+            custom: false,
+            subresource: "scale",
+            reset: &Set::new(),
+            versions: &OneVersion,
+            empty: &empty,
+            now: self.now,
+        }))
+    }
+
+    /// The Scale of a workload, with the entries of those who own its replicas.
+    fn scale_of(&self, live: &Value) -> Value {
+        let mut shown = scale::of(live);
+        let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
+        let owners = parent.0.into_iter().filter(|m| m.set.has(&replicas())).map(|m| Manager {
+            api_version: scale::gvk().api_version(),
+            set: replicas_set(),
+            ..m
+        });
+        let entries = Managed(owners.collect()).encode();
+        if !entries.is_empty() {
+            shown.set_at(&FIELDS, entries);
+        }
+        shown
+    }
+
+    /// The workload's entries after those of its Scale have changed.
+    fn take_scale_owners(&self, live: &Value, object: &mut Value, scale: &Value) {
+        let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
+        let mut owners = Managed::decode(scale.at(&FIELDS)).unwrap_or_default();
+        let mut result = Managed::default();
+        for mut manager in parent.0.iter().cloned() {
+            if manager.set.has(&replicas()) {
+                let before = owners.0.len();
+                owners.0.retain(|owner| owner.id != manager.id);
+                if owners.0.len() == before {
+                    manager.set = manager.set.difference(&replicas_set());
+                }
+            }
+            if !manager.set.is_empty() {
+                result.put(manager);
+            }
+        }
+        let api_version = self.resource.info.api_version();
+        for owner in owners.0 {
+            let time = parent.find(&owner.id).and_then(|m| m.time.clone());
+            result.put(Manager { api_version: api_version.clone(), set: replicas_set(), time, ..owner });
+        }
+        let entries = result.encode();
+        if entries.is_empty() {
+            object.remove_at(&FIELDS);
+        } else {
+            object.set_at(&FIELDS, entries);
+        }
+    }
+
+    /// A workload whose replicas were changed by update or a patch of its Scale.
+    pub(crate) fn scale_updated(&self, live: &Value, object: &mut Value, manager: &str) -> Result<(), Status> {
+        let before = self.scale_of(live);
+        let mut after = scale::of(object);
+        self.with_scale(|fields| fields.updated(Some(&before), &mut after, manager))?;
+        self.take_scale_owners(live, object, &after);
+        Ok(())
+    }
+
+    /// A workload with what is applied to its Scale.
+    pub(crate) fn scale_applied(
+        &self,
+        live: &Value,
+        sent: &Value,
+        manager: &str,
+        force: bool,
+    ) -> Result<Value, Status> {
+        let before = self.scale_of(live);
+        let merged = self.with_scale(|fields| fields.apply(Some(&before), sent, manager, force))??.object;
+        scale::check(&merged, apimachinery::meta::name(live))?;
+        let mut object = live.clone();
+        scale::take(&mut object, &merged);
+        self.take_scale_owners(live, &mut object, &merged);
+        Ok(object)
+    }
+}
