@@ -121,7 +121,7 @@ impl Registry {
                     keep_member(object, old, "status");
                 }
             }
-            "status" => keep_all_but_status(object, old),
+            "status" => keep_all_but_status(object, old, resource.plural() == "deployments"),
             "finalize" => keep_all_but(object, old, &["spec", "finalizers"]),
             "ephemeralcontainers" => keep_all_but(object, old, &["spec", "ephemeralContainers"]),
             "approval" => keep_all_but(object, old, &["status", "conditions"]),
@@ -268,9 +268,8 @@ fn keep_member(object: &mut Value, old: &Value, key: &str) {
     }
 }
 
-/// A status update changes the status and parts of metadata: labels are the spec's writers', as for most kinds of
-/// upstream.
-fn keep_all_but_status(object: &mut Value, old: &Value) {
+/// A status update changes the status and metadata, but not the labels where `keep_labels` says so.
+fn keep_all_but_status(object: &mut Value, old: &Value, keep_labels: bool) {
     let status = object.as_object_mut().and_then(|o| o.remove("status"));
     let sent = object.as_object_mut().and_then(|o| o.remove("metadata"));
     *object = old.clone();
@@ -281,7 +280,7 @@ fn keep_all_but_status(object: &mut Value, old: &Value) {
     }
     if let Some(mut sent) = sent {
         let labels = old.at(&["metadata", "labels"]).cloned();
-        if let Some(members) = sent.as_object_mut() {
+        if keep_labels && let Some(members) = sent.as_object_mut() {
             members.remove("labels");
             if let Some(labels) = labels {
                 members.insert("labels", labels);
