@@ -1,0 +1,4 @@
+//! The group `admissionregistration.k8s.io`: webhooks of both kinds.
+
+pub mod validatingadmissionpolicybinding;
+pub mod webhookconfiguration;

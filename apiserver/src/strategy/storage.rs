@@ -1,0 +1,7 @@
+//! The group `storage.k8s.io`.
+
+pub mod csidriver;
+pub mod csinode;
+pub mod storageclass;
+pub mod volumeattachment;
+pub mod volumeattributesclass;
