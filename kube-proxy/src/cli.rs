@@ -154,13 +154,17 @@ impl Args {
         } else {
             (&file.iptables, self.iptables_min_sync_period)
         };
-        let file_period = of_mode.min_sync_period.as_deref().map(parse_duration).transpose().map_err(ConfigError)?;
+        let file_period =
+            of_mode.min_sync_period.as_deref().map(parse_duration).transpose().map_err(ConfigError)?;
         config.min_sync_period = period.or(file_period).unwrap_or(config.min_sync_period);
         config.masquerade_all = self.masquerade_all.unwrap_or(of_mode.masquerade_all);
         let bit = self.iptables_masquerade_bit.or(of_mode.masquerade_bit);
         config.masquerade_bit = bit.unwrap_or(config.masquerade_bit);
         if config.masquerade_bit > 31 {
-            return Err(ConfigError(format!("masquerade bit {} is not within 0 to 31", config.masquerade_bit)));
+            return Err(ConfigError(format!(
+                "masquerade bit {} is not within 0 to 31",
+                config.masquerade_bit
+            )));
         }
         config.cluster_cidrs = parse_cidrs(&pick(&self.cluster_cidr, file.cluster_cidr).unwrap_or_default())?;
         let node_ports = match &self.nodeport_addresses {
@@ -174,10 +178,11 @@ impl Args {
         if let Some(text) = self.metrics_bind_address.as_ref().or(file.metrics_bind_address.as_ref()) {
             config.metrics = parse_address(text, METRICS_PORT)?;
         }
-        config.node_name = match pick(&self.hostname_override, file.hostname_override).filter(|n| !n.is_empty()) {
-            Some(name) => name,
-            None => host_name()?,
-        };
+        config.node_name =
+            match pick(&self.hostname_override, file.hostname_override).filter(|n| !n.is_empty()) {
+                Some(name) => name,
+                None => host_name()?,
+            };
         let file_kubeconfig = Some(PathBuf::from(file.client_connection.kubeconfig));
         let kubeconfig = self.kubeconfig.clone().or(file_kubeconfig.filter(|p| !p.as_os_str().is_empty()));
         Ok(Options { config, kubeconfig })
@@ -195,10 +200,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     component::run("kube-proxy", &log, move |tasks| async move { start(&args, tasks).await })
 }
 
-async fn start(
-    args: &Args,
-    tasks: component::Tasks,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn start(args: &Args, tasks: component::Tasks) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let options = args.options()?;
     let env = env::Env::real();
     if args.cleanup {

@@ -19,7 +19,8 @@ pub fn stale(old: Option<&ServiceView>, new: Option<&ServiceView>) -> Vec<Flush>
     let (old_ports, new_ports) = (udp(old), udp(new));
     let same = |a: &Port, b: &Port| a.family == b.family && a.port == b.port && a.name == b.name;
     for old in &old_ports {
-        let kept: Vec<Target> = new_ports.iter().find(|p| same(p, old)).map(Port::targets).unwrap_or_default();
+        let kept: Vec<Target> =
+            new_ports.iter().find(|p| same(p, old)).map(Port::targets).unwrap_or_default();
         for gone in old.targets().into_iter().filter(|t| !kept.contains(t)) {
             let backend = gone.address;
             flushes.extend(old.addresses().map(|service| Flush::Backend { service, backend }));
@@ -68,7 +69,12 @@ mod tests {
             cluster,
             local: Vec::new(),
         };
-        ServiceView { key: Key::new("ns", "dns"), ports: vec![port], health_check_node_port: 0, n_local_ready: 0 }
+        ServiceView {
+            key: Key::new("ns", "dns"),
+            ports: vec![port],
+            health_check_node_port: 0,
+            n_local_ready: 0,
+        }
     }
 
     #[track_caller]

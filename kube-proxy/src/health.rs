@@ -116,11 +116,9 @@ pub fn metrics_handler(metrics: ProxyMetrics, mode: &'static str, config: &Confi
         "minSyncPeriod": format!("{}ms", config.min_sync_period.as_millis()),
     }});
     Arc::new(move |target| match path(target) {
-        "/metrics" => Answer {
-            status: 200,
-            content_type: component::metrics::CONTENT_TYPE,
-            body: metrics.render(),
-        },
+        "/metrics" => {
+            Answer { status: 200, content_type: component::metrics::CONTENT_TYPE, body: metrics.render() }
+        }
         "/proxyMode" => Answer::text(200, mode),
         "/healthz" => Answer::ok(),
         "/configz" => json_answer(200, &configz),

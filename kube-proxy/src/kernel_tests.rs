@@ -28,7 +28,10 @@ struct Net {
     name: String,
 }
 
-#[allow(clippy::disallowed_methods, reason = "the test prepares a host, which is not the component's business")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test prepares a host, which is not the component's business"
+)]
 fn ip(args: &str) {
     let words: Vec<&str> = args.split_whitespace().collect();
     let output = std::process::Command::new("ip").args(&words).output().expect("ip is installed");
@@ -154,7 +157,8 @@ impl Proxy {
             masquerade_bit: 14,
             node_port_addresses: NodePortAddresses::Primary,
         };
-        let tools = Tools::new(env::Env::real().process).in_namespace(format!("/run/netns/{}", net.ns("node")));
+        let tools =
+            Tools::new(env::Env::real().process).in_namespace(format!("/run/netns/{}", net.ns("node")));
         let node = NodeView {
             name: "n1".into(),
             addresses: vec!["192.168.77.1".parse().unwrap()],
@@ -171,7 +175,8 @@ impl Proxy {
             .map(|a| json!({"addresses": [a], "nodeName": "n1", "conditions": {"ready": true}}))
             .collect();
         let service =
-            serde_json::from_value(json!({"metadata": {"name": name, "namespace": "ns"}, "spec": spec})).unwrap();
+            serde_json::from_value(json!({"metadata": {"name": name, "namespace": "ns"}, "spec": spec}))
+                .unwrap();
         let slice = serde_json::from_value(json!({
             "metadata": {"namespace": "ns"}, "addressType": "IPv4", "endpoints": endpoints,
             "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],

@@ -109,7 +109,8 @@ impl Config {
     }
 
     fn settings(&self) -> backend::Settings {
-        let default = if self.mode == "nftables" { NodePortAddresses::Primary } else { NodePortAddresses::All };
+        let default =
+            if self.mode == "nftables" { NodePortAddresses::Primary } else { NodePortAddresses::All };
         backend::Settings {
             families: self.families(),
             cluster_cidrs: self.cluster_cidrs.clone(),
@@ -157,17 +158,16 @@ pub async fn run(config: Config, deps: Deps) -> Result<Running, StartError> {
         let handler = health::metrics_handler(metrics.clone(), entry.name, &config);
         component::serving::serve(&deps.tasks, listener, component::serving::Serving { handler, tls: None });
     }
-    let (sync, running) = sync::Sync::new(&config, deps.clone(), backend, tools, sources, health, metrics, addresses);
+    let (sync, running) =
+        sync::Sync::new(&config, deps.clone(), backend, tools, sources, health, metrics, addresses);
     informers.start();
     deps.tasks.spawn_until_stop("proxy rules", sync.run());
     Ok(running)
 }
 
 fn sources(informers: &Informers, config: &Config) -> sync::Sources {
-    let field = ListParams {
-        field_selector: format!("metadata.name={}", config.node_name),
-        ..ListParams::default()
-    };
+    let field =
+        ListParams { field_selector: format!("metadata.name={}", config.node_name), ..ListParams::default() };
     // Services for another proxy and slices of headless ones are never ours: they need not even be sent.
     let not_ours = ListParams {
         label_selector: "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".into(),

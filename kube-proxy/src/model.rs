@@ -205,8 +205,9 @@ pub fn service_view(service: &Service, slices: &[&EndpointSlice], node: &NodeVie
         return None;
     }
     let spec = &service.spec;
-    let parse_all =
-        |list: &Option<Vec<String>>| -> Vec<IpAddr> { list.iter().flatten().filter_map(|a| a.parse().ok()).collect() };
+    let parse_all = |list: &Option<Vec<String>>| -> Vec<IpAddr> {
+        list.iter().flatten().filter_map(|a| a.parse().ok()).collect()
+    };
     let mut cluster_ips = parse_all(&spec.cluster_ips);
     if cluster_ips.is_empty() {
         cluster_ips.extend(spec.cluster_ip.parse::<IpAddr>().ok());

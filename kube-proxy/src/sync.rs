@@ -258,7 +258,12 @@ impl Sync {
             // The rules are right; only old flows may go astray until they pause.
             tracing::warn!(component = "kube-proxy", %error, "stale UDP flows were not deleted");
         }
-        if before.values().flatten().chain(before.keys().filter_map(|k| self.services.get(k))).any(|s| s.health_check_node_port != 0) {
+        if before
+            .values()
+            .flatten()
+            .chain(before.keys().filter_map(|k| self.services.get(k)))
+            .any(|s| s.health_check_node_port != 0)
+        {
             self.checks.update(&self.services).await;
         }
     }
@@ -313,7 +318,8 @@ fn watch_sources(sources: &Sources, dirty: &Arc<Dirty>) {
         // The node's status changes every few seconds; only what the rules read counts.
         let unchanged = event.old().is_some_and(|old| {
             let view = |node: &Node| model::node_view(&node.metadata.name, Some(node));
-            view(old) == view(event.object()) && crate::health::eligible(old) == crate::health::eligible(event.object())
+            view(old) == view(event.object())
+                && crate::health::eligible(old) == crate::health::eligible(event.object())
         });
         if event.is_deleted() || !unchanged {
             // The sync finds out whether the rules are concerned.

@@ -79,7 +79,11 @@ impl Forwarder {
         for i in 0..servers.len() {
             let at = (first + i) % servers.len();
             let exchange = async {
-                if tcp { self.ask_tcp(servers[at], query).await } else { self.ask_udp(servers[at], query).await }
+                if tcp {
+                    self.ask_tcp(servers[at], query).await
+                } else {
+                    self.ask_udp(servers[at], query).await
+                }
             };
             match timeout(limit, exchange).await {
                 Ok(Ok(answer)) => {
@@ -89,7 +93,9 @@ impl Forwarder {
                     state.first = at;
                     return Some(answer);
                 }
-                Ok(Err(error)) => tracing::debug!(component = "dns", server = %servers[at], %error, "no answer"),
+                Ok(Err(error)) => {
+                    tracing::debug!(component = "dns", server = %servers[at], %error, "no answer")
+                }
                 Err(_) => tracing::debug!(component = "dns", server = %servers[at], "no answer in time"),
             }
         }

@@ -105,9 +105,14 @@ struct InformedCluster {
 
 impl InformedCluster {
     fn add_indexes(&self) {
-        self.services.add_index(BY_ADDRESS, |service| service.cluster_ips().map(|ip| ip.to_string()).collect());
+        self.services
+            .add_index(BY_ADDRESS, |service| service.cluster_ips().map(|ip| ip.to_string()).collect());
         self.slices.add_index(BY_SERVICE, |slice| {
-            slice.service_name().map(|name| format!("{}/{name}", slice.metadata.namespace)).into_iter().collect()
+            slice
+                .service_name()
+                .map(|name| format!("{}/{name}", slice.metadata.namespace))
+                .into_iter()
+                .collect()
         });
         self.slices.add_index(BY_ADDRESS, |slice| {
             let endpoints = slice.endpoints.iter().flatten();

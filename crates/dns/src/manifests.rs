@@ -30,7 +30,8 @@ pub fn manifests(cluster_ip: IpAddr, server: SocketAddr) -> Vec<Value> {
             "ports": [port("dns", "UDP"), port("dns-tcp", "TCP")],
         },
     });
-    let slice_port = |name: &str, protocol: &str| json!({"name": name, "port": server.port(), "protocol": protocol});
+    let slice_port =
+        |name: &str, protocol: &str| json!({"name": name, "port": server.port(), "protocol": protocol});
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -40,7 +40,10 @@ pub enum Answer {
     Found(Found),
     NoSuchName,
     /// An alias for a name outside: the record, and the name to ask for.
-    Alias { record: Box<Record>, target: Name },
+    Alias {
+        record: Box<Record>,
+        target: Name,
+    },
     /// Not of the cluster: for other resolvers.
     Elsewhere,
 }
@@ -161,7 +164,8 @@ impl Found {
     /// The records of the asked type.
     fn of(asked: &Name, ty: RecordType, data: impl IntoIterator<Item = RData>) -> Self {
         let wanted = |d: &RData| ty == RecordType::ANY || d.record_type() == ty;
-        let answers = data.into_iter().filter(wanted).map(|d| Record::from_rdata(asked.clone(), TTL, d)).collect();
+        let answers =
+            data.into_iter().filter(wanted).map(|d| Record::from_rdata(asked.clone(), TTL, d)).collect();
         Self { answers, additionals: Vec::new() }
     }
 }
@@ -301,7 +305,11 @@ impl Query<'_> {
                 .collect();
             for endpoint in slice.ready_endpoints() {
                 for address in endpoint.ips() {
-                    found.push(NamedEndpoint { label: endpoint.label(address), address, ports: ports.clone() });
+                    found.push(NamedEndpoint {
+                        label: endpoint.label(address),
+                        address,
+                        ports: ports.clone(),
+                    });
                 }
             }
         }

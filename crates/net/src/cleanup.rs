@@ -166,7 +166,11 @@ fn split_rule(rule: &str) -> Vec<String> {
     words
 }
 
-fn absent_is_fine(operation: &'static str, path: &std::path::Path, result: std::io::Result<()>) -> Option<Error> {
+fn absent_is_fine(
+    operation: &'static str,
+    path: &std::path::Path,
+    result: std::io::Result<()>,
+) -> Option<Error> {
     match result {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Some(Error::File { operation, path: path.to_owned(), source })
@@ -190,7 +194,9 @@ mod tests {
         let empty = "table ip nat {\n\tchain OUTPUT {\n\t\ttype nat hook output priority -100; policy accept;\n\t}\n}\n";
         assert!(is_empty_nat_table(empty));
         assert!(is_empty_nat_table("table ip6 nat {\n}\n"));
-        assert!(!is_empty_nat_table(&empty.replace("accept;\n", "accept;\n\t\tcounter packets 0 bytes 0 jump X\n")));
+        assert!(!is_empty_nat_table(
+            &empty.replace("accept;\n", "accept;\n\t\tcounter packets 0 bytes 0 jump X\n")
+        ));
         assert!(!is_empty_nat_table(&empty.replace("policy accept", "policy drop")));
     }
 

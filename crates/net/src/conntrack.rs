@@ -34,7 +34,9 @@ pub async fn flush_udp(tools: &Tools, flushes: &[Flush]) -> Result<(), Error> {
             // Exit code 1 with this text is the answer when nothing matched.
             Err(Error::Refused { stderr, .. }) if stderr.contains("0 flow entries have been deleted") => {}
             Err(e) if e.is_missing_tool() => {
-                tracing::warn!("conntrack is not installed: UDP flows to removed endpoints persist until they pause");
+                tracing::warn!(
+                    "conntrack is not installed: UDP flows to removed endpoints persist until they pause"
+                );
                 return Ok(());
             }
             Err(e) => return Err(e),

@@ -34,7 +34,11 @@ pub fn render(pods: &[Cidr], exempt: &[Cidr]) -> String {
         out.push_str("\t\ttype nat hook postrouting priority srcnat; policy accept;\n");
         let pods = pods.join(", ");
         if !exempt.is_empty() {
-            let _ = writeln!(out, "\t\t{family} saddr {{ {pods} }} {family} daddr {{ {} }} return", exempt.join(", "));
+            let _ = writeln!(
+                out,
+                "\t\t{family} saddr {{ {pods} }} {family} daddr {{ {} }} return",
+                exempt.join(", ")
+            );
         }
         let _ = writeln!(out, "\t\tfib daddr type {{ multicast, broadcast, local }} return");
         let _ = writeln!(out, "\t\t{family} saddr {{ {pods} }} masquerade");

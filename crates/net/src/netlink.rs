@@ -127,8 +127,14 @@ impl Netlink {
 
     /// All addresses, of both families.
     pub async fn addresses(&self) -> Result<Vec<Address>, Error> {
-        let found: Vec<_> =
-            self.handle.address().get().execute().try_collect().await.map_err(|e| failed("list addresses", e))?;
+        let found: Vec<_> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| failed("list addresses", e))?;
         let mut out = Vec::with_capacity(found.len());
         for message in found {
             // On point-to-point links `Address` is the peer and `Local` is ours.
@@ -150,7 +156,10 @@ impl Netlink {
     /// Gives `link` an address; no error when it has it already.
     pub async fn add_address(&self, link: u32, address: IpAddr, prefix: u8) -> Result<(), Error> {
         let result = self.handle.address().add(link, address, prefix).execute().await;
-        tolerate(result.map_err(|e| failed(&format!("add address {address}/{prefix}"), e)), Error::is_already_there)
+        tolerate(
+            result.map_err(|e| failed(&format!("add address {address}/{prefix}"), e)),
+            Error::is_already_there,
+        )
     }
 
     /// Adds or replaces a route of the main table.
@@ -183,8 +192,14 @@ impl Netlink {
         } else {
             rtnetlink::packet_route::AddressFamily::Inet
         };
-        let found: Vec<RouteMessage> =
-            self.handle.route().get(query).execute().try_collect().await.map_err(|e| failed("list routes", e))?;
+        let found: Vec<RouteMessage> = self
+            .handle
+            .route()
+            .get(query)
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| failed("list routes", e))?;
         Ok(found
             .iter()
             .filter(|m| m.header.table == rtnetlink::packet_route::route::RouteHeader::RT_TABLE_MAIN)
@@ -271,7 +286,8 @@ mod tests {
             let address: IpAddr = "198.18.77.1".parse().unwrap();
             netlink.add_address(bridge.index, address, 24).await.unwrap();
             netlink.add_address(bridge.index, address, 24).await.unwrap();
-            let (peer_a, peer_b) = netlink.create_veth(&format!("{name}a"), &format!("{name}b")).await.unwrap();
+            let (peer_a, peer_b) =
+                netlink.create_veth(&format!("{name}a"), &format!("{name}b")).await.unwrap();
             netlink.set_controller(peer_a.index, bridge.index).await.unwrap();
             netlink.set_up(peer_b.index).await.unwrap();
             let links = netlink.links().await.unwrap();

@@ -49,7 +49,8 @@ fn parse_tables(text: &str) -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            (words.next() == Some("table")).then(|| Some((words.next()?.to_owned(), words.next()?.to_owned())))?
+            (words.next() == Some("table"))
+                .then(|| Some((words.next()?.to_owned(), words.next()?.to_owned())))?
         })
         .collect()
 }

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures::stream::{SplitSink, SplitStream, StreamExt as _};
 use futures::SinkExt as _;
+use futures::stream::{SplitSink, SplitStream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio_tungstenite::WebSocketStream;

@@ -37,16 +37,40 @@ impl ResetCode {
 /// A frame, less the payload of data frames, which is read in pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    SynStream { id: u32, fin: bool, headers: Headers },
-    SynReply { id: u32, fin: bool, headers: Headers },
-    Headers { id: u32, fin: bool, headers: Headers },
-    Reset { id: u32, code: ResetCode },
+    SynStream {
+        id: u32,
+        fin: bool,
+        headers: Headers,
+    },
+    SynReply {
+        id: u32,
+        fin: bool,
+        headers: Headers,
+    },
+    Headers {
+        id: u32,
+        fin: bool,
+        headers: Headers,
+    },
+    Reset {
+        id: u32,
+        code: ResetCode,
+    },
     /// The new initial window, when the settings name it.
-    Settings { initial_window: Option<u32> },
-    Ping { id: u32 },
-    GoAway { last_good: u32 },
+    Settings {
+        initial_window: Option<u32>,
+    },
+    Ping {
+        id: u32,
+    },
+    GoAway {
+        last_good: u32,
+    },
     /// Stream 0 is the session.
-    WindowUpdate { id: u32, delta: u32 },
+    WindowUpdate {
+        id: u32,
+        delta: u32,
+    },
     /// A control frame of a kind that needs no answer.
     Unknown,
 }
@@ -332,7 +356,11 @@ mod tests {
     fn frames_survive() {
         check_round_trip(&[
             Frame::SynStream { id: 1, fin: false, headers: headers(&[("streamtype", "error")]) },
-            Frame::SynStream { id: 3, fin: true, headers: headers(&[("streamtype", "stdin"), ("port", "80")]) },
+            Frame::SynStream {
+                id: 3,
+                fin: true,
+                headers: headers(&[("streamtype", "stdin"), ("port", "80")]),
+            },
             Frame::SynReply { id: 1, fin: false, headers: headers(&[]) },
             Frame::Headers { id: 1, fin: true, headers: headers(&[("x", &"long ".repeat(5000))]) },
             Frame::Reset { id: 3, code: ResetCode::CANCEL },

@@ -91,7 +91,11 @@ impl<IO> Prefixed<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Prefixed<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.prefix.is_empty() {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         }
@@ -158,14 +162,10 @@ where
 
 /// The request for SPDY with these protocols above it, best first.
 pub fn spdy_request(method: &str, target: &str, host: &str, protocols: &[&str]) -> Head {
-    let mut headers: Headers = [
-        ("Host", host),
-        ("Connection", "Upgrade"),
-        ("Upgrade", SPDY_3_1),
-        ("Content-Length", "0"),
-    ]
-    .map(|(n, v)| (n.to_owned(), v.to_owned()))
-    .to_vec();
+    let mut headers: Headers =
+        [("Host", host), ("Connection", "Upgrade"), ("Upgrade", SPDY_3_1), ("Content-Length", "0")]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .to_vec();
     headers.extend(protocols.iter().map(|p| (STREAM_PROTOCOL.to_owned(), (*p).to_owned())));
     Head { first_line: format!("{method} {target} HTTP/1.1"), headers }
 }
@@ -192,7 +192,8 @@ impl HttpUrl {
     /// `None` for anything else than plain HTTP.
     pub fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("http://")?;
-        let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, p.to_owned()));
+        let (authority, path) =
+            rest.split_once('/').map_or((rest, String::new()), |(a, p)| (a, p.to_owned()));
         if authority.is_empty() {
             return None;
         }

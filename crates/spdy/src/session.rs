@@ -150,7 +150,10 @@ impl fmt::Debug for Session {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("id", &self.inner.id).field("headers", &self.headers).finish_non_exhaustive()
+        f.debug_struct("Stream")
+            .field("id", &self.inner.id)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
     }
 }
 

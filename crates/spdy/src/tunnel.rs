@@ -1,8 +1,8 @@
 //! A byte stream inside the binary messages of a WebSocket: how port-forward's SPDY passes through one.
 
 use bytes::Bytes;
-use futures::stream::StreamExt as _;
 use futures::SinkExt as _;
+use futures::stream::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;

@@ -61,7 +61,10 @@ fn check(extra: serde_json::Value, states: &[&str], cluster: &[u8], local: &[u8]
             })
             .collect()
     };
-    assert_eq!((last(&port.cluster), last(&port.local), port.has_endpoints), (cluster.into(), local.into(), has));
+    assert_eq!(
+        (last(&port.cluster), last(&port.local), port.has_endpoints),
+        (cluster.into(), local.into(), has)
+    );
 }
 
 #[test]
@@ -83,8 +86,13 @@ fn local_policy_has_its_own_fallback() {
     check(local.clone(), &["r", "stl"], &[1], &[2], true);
     check(local.clone(), &["rl", "stl"], &[1], &[1], true);
     check(local, &["r"], &[1], &[], true);
-    check(json!({"internalTrafficPolicy": "Local", "type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}),
-        &["r", "rl"], &[], &[2], true);
+    check(
+        json!({"internalTrafficPolicy": "Local", "type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}),
+        &["r", "rl"],
+        &[],
+        &[2],
+        true,
+    );
 }
 
 #[test]
@@ -114,8 +122,10 @@ fn headless_external_name_and_foreign_services_are_left_alone() {
 
 #[test]
 fn null_lists_of_a_slice_are_empty() {
-    let slice: EndpointSlice =
-        serde_json::from_value(json!({"metadata": {}, "addressType": "IPv4", "endpoints": null, "ports": null})).unwrap();
+    let slice: EndpointSlice = serde_json::from_value(
+        json!({"metadata": {}, "addressType": "IPv4", "endpoints": null, "ports": null}),
+    )
+    .unwrap();
     assert!(service_view(&service(json!({})), &[&slice], &node()).unwrap().ports[0].cluster.is_empty());
 }
 

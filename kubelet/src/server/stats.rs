@@ -161,7 +161,9 @@ impl Stats {
         let mut current: BTreeMap<String, (i64, u64)> = BTreeMap::new();
         for container in &sample.containers {
             let id = container.stats.attributes.as_ref().map(|a| a.id.clone()).unwrap_or_default();
-            if let Some((cpu, used)) = container.stats.cpu.and_then(|c| Some((c, number(c.usage_core_nano_seconds)?))) {
+            if let Some((cpu, used)) =
+                container.stats.cpu.and_then(|c| Some((c, number(c.usage_core_nano_seconds)?)))
+            {
                 current.insert(id, (cpu.timestamp, used));
             }
         }
@@ -243,7 +245,8 @@ fn node_cpu(proc_stat: &[u8]) -> Option<u64> {
     let line = text.lines().find(|l| l.starts_with("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal: all but the two that wait.
-    let busy: u64 = ticks.iter().enumerate().filter(|(i, _)| !matches!(i, 3 | 4) && *i < 8).map(|(_, n)| n).sum();
+    let busy: u64 =
+        ticks.iter().enumerate().filter(|(i, _)| !matches!(i, 3 | 4) && *i < 8).map(|(_, n)| n).sum();
     busy.checked_mul(TICK_NANOS)
 }
 
@@ -336,7 +339,9 @@ fn render_metrics(sample: &Sample, failed: bool, now_millis: i64) -> String {
             let _ = writeln!(out, "{name}{labels} {value} {now_millis}");
         }
     };
-    let of_pod = |pod: &PodSample<'_>| format!("{{namespace=\"{}\",pod=\"{}\"}}", escape(&pod.namespace), escape(&pod.name));
+    let of_pod = |pod: &PodSample<'_>| {
+        format!("{{namespace=\"{}\",pod=\"{}\"}}", escape(&pod.namespace), escape(&pod.name))
+    };
     let containers = |of: &dyn Fn(&ContainerSample) -> Option<String>| -> Vec<(String, String)> {
         let all = pods.iter().flat_map(|pod| pod.containers.iter().map(move |c| (pod, c)));
         all.filter_map(|(pod, c)| {
@@ -348,9 +353,13 @@ fn render_metrics(sample: &Sample, failed: bool, now_millis: i64) -> String {
         })
         .collect()
     };
-    let by_pod = |of: &dyn Fn(&ContainerSample) -> Option<u64>, show: &dyn Fn(u64) -> String| -> Vec<(String, String)> {
+    let by_pod = |of: &dyn Fn(&ContainerSample) -> Option<u64>,
+                  show: &dyn Fn(u64) -> String|
+     -> Vec<(String, String)> {
         pods.iter()
-            .filter_map(|pod| Some((of_pod(pod), show(pod.containers.iter().map(|c| of(c)).sum::<Option<u64>>()?))))
+            .filter_map(|pod| {
+                Some((of_pod(pod), show(pod.containers.iter().map(|c| of(c)).sum::<Option<u64>>()?)))
+            })
             .collect()
     };
     let cpu = |n: u64| seconds(n).to_string();

@@ -29,7 +29,8 @@ async fn with_command<A, B>(
         drop(command);
         session.close();
     };
-    let n = 1 + usize::from(streams.stdin)
+    let n = 1
+        + usize::from(streams.stdin)
         + usize::from(streams.stdout)
         + usize::from(streams.stderr && !streams.tty)
         + usize::from(streams.tty);
@@ -99,7 +100,10 @@ async fn terminals_are_resized() {
         remotecommand::V4,
         Streams { tty: true, ..ALL },
         |mut client| async move {
-            client.send(Message::Binary(Bytes::from_static(b"\x04{\"Width\":80,\"Height\":24}"))).await.unwrap();
+            client
+                .send(Message::Binary(Bytes::from_static(b"\x04{\"Width\":80,\"Height\":24}")))
+                .await
+                .unwrap();
             // Version 4 has no channel 255: nothing is closed by it.
             client.send(Message::Binary(Bytes::from_static(&[255, 0]))).await.unwrap();
             client.send(Message::Binary(Bytes::from_static(b"\x00x"))).await.unwrap();

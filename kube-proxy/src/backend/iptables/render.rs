@@ -114,7 +114,8 @@ pub fn render(family: Family, settings: &Settings, desired: &Desired<'_>) -> Rul
 
 fn node_port_destinations(family: Family, settings: &Settings, desired: &Desired<'_>) -> Vec<String> {
     let host = |a: &IpAddr| format!("-d {a}/{}", if a.is_ipv4() { 32 } else { 128 });
-    let of_family = |list: &[IpAddr]| -> Vec<IpAddr> { list.iter().copied().filter(|a| family.has(*a)).collect() };
+    let of_family =
+        |list: &[IpAddr]| -> Vec<IpAddr> { list.iter().copied().filter(|a| family.has(*a)).collect() };
     match &settings.node_port_addresses {
         NodePortAddresses::All => {
             let loopback = if family == Family::V4 { "127.0.0.0/8" } else { "::1/128" };
@@ -196,9 +197,17 @@ impl PortRender<'_> {
         let internal = chain(if port.internal_local { "KUBE-SVL-" } else { "KUBE-SVC-" }, &self.id());
         let external = chain("KUBE-EXT-", &self.id());
         match self.refusal(port.internal()) {
-            None => rules.add(NAT, "KUBE-SERVICES", format!("{} -j {internal}", self.destination(port.cluster_ip))),
+            None => rules.add(
+                NAT,
+                "KUBE-SERVICES",
+                format!("{} -j {internal}", self.destination(port.cluster_ip)),
+            ),
             Some(verdict) => {
-                rules.add(FILTER, "KUBE-SERVICES", format!("{} -j {verdict}", self.destination(port.cluster_ip)));
+                rules.add(
+                    FILTER,
+                    "KUBE-SERVICES",
+                    format!("{} -j {verdict}", self.destination(port.cluster_ip)),
+                );
             }
         }
         let refusal = self.refusal(port.external());
@@ -298,7 +307,8 @@ impl PortRender<'_> {
         if let Some(secs) = self.port.affinity_secs {
             for target in targets {
                 let endpoint = self.endpoint_chain(target);
-                let rule = format!("-m recent --name {endpoint} --rcheck --seconds {secs} --reap -j {endpoint}");
+                let rule =
+                    format!("-m recent --name {endpoint} --rcheck --seconds {secs} --reap -j {endpoint}");
                 rules.add(NAT, chain, rule);
             }
         }
@@ -308,7 +318,10 @@ impl PortRender<'_> {
             if left == 1 {
                 rules.add(NAT, chain, format!("-j {endpoint}"));
             } else {
-                #[allow(clippy::cast_precision_loss, reason = "far fewer endpoints than a float counts exactly")]
+                #[allow(
+                    clippy::cast_precision_loss,
+                    reason = "far fewer endpoints than a float counts exactly"
+                )]
                 let probability = 1.0 / left as f64;
                 let rule =
                     format!("-m statistic --mode random --probability {probability:.10} -j {endpoint}");
@@ -329,6 +342,10 @@ impl PortRender<'_> {
             Some(_) => format!(" -m recent --name {name} --set"),
             None => String::new(),
         };
-        rules.add(NAT, &name, format!("{}{affinity} {protocol} -j DNAT --to-destination {target}", self.comment()));
+        rules.add(
+            NAT,
+            &name,
+            format!("{}{affinity} {protocol} -j DNAT --to-destination {target}", self.comment()),
+        );
     }
 }

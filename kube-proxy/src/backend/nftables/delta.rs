@@ -120,7 +120,8 @@ impl Change {
         // no set goes while a rule holds it.
         for (name, chain) in &new.chains {
             let holds = |rule: &String| {
-                rule.split_whitespace().any(|w| w.strip_prefix('@').is_some_and(|w| self.gone_sets.contains(w)))
+                rule.split_whitespace()
+                    .any(|w| w.strip_prefix('@').is_some_and(|w| self.gone_sets.contains(w)))
             };
             if old.chains.contains_key(name) && chain.rules.iter().any(holds) {
                 self.flushed.insert(name.clone());

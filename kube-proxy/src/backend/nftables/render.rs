@@ -110,7 +110,8 @@ fn sets(out: &mut Fragment, family: Family) {
 
 /// Base chains. The filters run just before destination translation (-100), and once after it for local output.
 fn hooks(out: &mut Fragment) {
-    let jump = |targets: &[&str]| targets.iter().map(|t| format!("ct state new jump {t}")).collect::<Vec<_>>();
+    let jump =
+        |targets: &[&str]| targets.iter().map(|t| format!("ct state new jump {t}")).collect::<Vec<_>>();
     out.hook("nat-prerouting", "type nat hook prerouting priority -100", vec!["jump services".into()]);
     out.hook("nat-output", "type nat hook output priority -100", vec!["jump services".into()]);
     out.hook("nat-postrouting", "type nat hook postrouting priority 100", vec!["jump masquerading".into()]);
@@ -130,11 +131,7 @@ fn hooks(out: &mut Fragment) {
         "type filter hook output priority -110",
         jump(&["service-endpoints-check", "firewall-check"]),
     );
-    out.hook(
-        "filter-output-post-dnat",
-        "type filter hook output priority -90",
-        jump(&["cluster-ips-check"]),
-    );
+    out.hook("filter-output-post-dnat", "type filter hook output priority -90", jump(&["cluster-ips-check"]));
 }
 
 fn node_port_ips(family: Family, settings: &Settings, desired: &Desired<'_>) -> Vec<IpAddr> {
@@ -236,7 +233,11 @@ impl PortRender<'_> {
         let port = self.port;
         out.element("cluster-ips", port.cluster_ip.to_string(), "");
         match self.refusal(port.internal()) {
-            None => out.element("service-ips", self.key(port.cluster_ip), format!("goto {}", self.internal_chain())),
+            None => out.element(
+                "service-ips",
+                self.key(port.cluster_ip),
+                format!("goto {}", self.internal_chain()),
+            ),
             Some(verdict) => out.element("no-endpoint-services", self.key(port.cluster_ip), verdict),
         }
         let refusal = self.refusal(port.external());
@@ -252,7 +253,11 @@ impl PortRender<'_> {
         }
         if !port.source_ranges.is_empty() {
             for address in &port.load_balancer_ips {
-                out.element("firewall-ips", self.key(*address), format!("goto {}", self.names.of("firewall")));
+                out.element(
+                    "firewall-ips",
+                    self.key(*address),
+                    format!("goto {}", self.names.of("firewall")),
+                );
             }
         }
         if port.node_port != 0 {
@@ -347,7 +352,10 @@ impl PortRender<'_> {
             rules.push("jump mark-for-masquerade".to_owned());
         }
         if !port.external().is_empty() {
-            rules.push(format!("goto {}", self.names.of(if port.external_local { "local" } else { "service" })));
+            rules.push(format!(
+                "goto {}",
+                self.names.of(if port.external_local { "local" } else { "service" })
+            ));
         }
         rules
     }
@@ -373,8 +381,10 @@ impl PortRender<'_> {
         if let Some(secs) = self.port.affinity_secs {
             let set = self.names.endpoint("affinity", target);
             rules.push(format!("update @{set} {{ {ip} saddr }}"));
-            let definition =
-                format!("type {} ; flags dynamic,timeout ; timeout {secs}s ;", address_type(self.port.family));
+            let definition = format!(
+                "type {} ; flags dynamic,timeout ; timeout {secs}s ;",
+                address_type(self.port.family)
+            );
             out.sets.insert(set, definition);
         }
         rules.push(format!("meta l4proto {} dnat to {target}", self.port.protocol.as_str()));

@@ -68,7 +68,9 @@ fn check_service(view: &ServiceView, expected: &Expect) {
 
 #[test]
 fn cluster_ip_with_two_endpoints() {
-    check_service(&view("web", json!({}), &["10.244.0.5l", "10.244.1.5"]), &expect![[r#"
+    check_service(
+        &view("web", json!({}), &["10.244.0.5l", "10.244.1.5"]),
+        &expect![[r#"
         add chain endpoint-56LWUB6P-ns/web/tcp/http__10.244.0.5/8080
         add chain endpoint-TWBEE4UL-ns/web/tcp/http__10.244.1.5/8080
         add chain service-Y6QD5CCT-ns/web/tcp/http
@@ -80,13 +82,18 @@ fn cluster_ip_with_two_endpoints() {
         add rule service-Y6QD5CCT-ns/web/tcp/http numgen random mod 2 vmap { 0 : goto endpoint-56LWUB6P-ns/web/tcp/http__10.244.0.5/8080, 1 : goto endpoint-TWBEE4UL-ns/web/tcp/http__10.244.1.5/8080 }
         add element cluster-ips { 10.96.0.1 }
         add element service-ips { 10.96.0.1 . tcp . 80 : goto service-Y6QD5CCT-ns/web/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn without_endpoints_traffic_is_rejected() {
     check_service(
-        &view("web", json!({"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 30080}]}), &[]),
+        &view(
+            "web",
+            json!({"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 30080}]}),
+            &[],
+        ),
         &expect![[r#"
             add element cluster-ips { 10.96.0.1 }
             add element no-endpoint-nodeports { tcp . 30080 : goto reject-chain }
@@ -102,7 +109,9 @@ fn balancer_with_local_policy_ranges_and_affinity() {
         "loadBalancerSourceRanges": ["198.51.100.0/24"],
         "ports": [{"name": "http", "port": 80, "nodePort": 30080}],
     });
-    check_service(&view("web", spec, &["10.244.1.5"]), &expect![[r#"
+    check_service(
+        &view("web", spec, &["10.244.1.5"]),
+        &expect![[r#"
         add chain endpoint-TWBEE4UL-ns/web/tcp/http__10.244.1.5/8080
         add chain external-Y6QD5CCT-ns/web/tcp/http
         add chain firewall-Y6QD5CCT-ns/web/tcp/http
@@ -126,7 +135,8 @@ fn balancer_with_local_policy_ranges_and_affinity() {
         add element service-ips { 10.96.0.1 . tcp . 80 : goto service-Y6QD5CCT-ns/web/tcp/http }
         add element service-ips { 203.0.113.9 . tcp . 80 : goto external-Y6QD5CCT-ns/web/tcp/http }
         add element service-nodeports { tcp . 30080 : goto external-Y6QD5CCT-ns/web/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -214,7 +224,10 @@ fn an_unchanged_service_sends_nothing() {
 #[test]
 fn an_endpoint_more_touches_its_chain_and_the_choice() {
     check_delta(
-        &[&[view("web", json!({}), &["10.244.0.5"])], &[view("web", json!({}), &["10.244.0.5", "10.244.0.6"])]],
+        &[
+            &[view("web", json!({}), &["10.244.0.5"])],
+            &[view("web", json!({}), &["10.244.0.5", "10.244.0.6"])],
+        ],
         &expect![[r#"
             add chain endpoint-WWKKVVC4-ns/web/tcp/http__10.244.0.6/8080
             flush chain service-Y6QD5CCT-ns/web/tcp/http
@@ -243,21 +256,26 @@ fn the_last_endpoint_gone_leads_to_reject() {
 
 #[test]
 fn a_deleted_service_leaves_nothing() {
-    check_delta(&[&[view("web", json!({}), &["10.244.0.5"])], &[]], &expect![[r#"
+    check_delta(
+        &[&[view("web", json!({}), &["10.244.0.5"])], &[]],
+        &expect![[r#"
         flush chain endpoint-56LWUB6P-ns/web/tcp/http__10.244.0.5/8080
         flush chain service-Y6QD5CCT-ns/web/tcp/http
         delete element cluster-ips { 10.96.0.1 }
         delete element service-ips { 10.96.0.1 . tcp . 80 }
         delete chain endpoint-56LWUB6P-ns/web/tcp/http__10.244.0.5/8080
         delete chain service-Y6QD5CCT-ns/web/tcp/http
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_address_that_two_services_claim_goes_to_the_other_when_the_first_goes() {
     let spec = json!({"externalIPs": ["203.0.113.1"]});
     let (a, b) = (view("a", spec.clone(), &["10.244.0.5"]), view("b", spec, &["10.244.0.6"]));
-    check_delta(&[&[a.clone(), b.clone()], &[b]], &expect![[r#"
+    check_delta(
+        &[&[a.clone(), b.clone()], &[b]],
+        &expect![[r#"
         flush chain endpoint-QXHRA7EN-ns/a/tcp/http__10.244.0.5/8080
         flush chain external-JV5AMCJF-ns/a/tcp/http
         flush chain service-JV5AMCJF-ns/a/tcp/http
@@ -268,14 +286,13 @@ fn an_address_that_two_services_claim_goes_to_the_other_when_the_first_goes() {
         delete chain service-JV5AMCJF-ns/a/tcp/http
         add element service-ips { 10.96.0.1 . tcp . 80 : goto service-F2TLVHMA-ns/b/tcp/http }
         add element service-ips { 203.0.113.1 . tcp . 80 : goto external-F2TLVHMA-ns/b/tcp/http }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn another_affinity_timeout_makes_the_set_anew() {
-    let spec = |secs: u32| {
-        json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": secs}}})
-    };
+    let spec = |secs: u32| json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": secs}}});
     check_delta(
         &[&[view("web", spec(10), &["10.244.0.5"])], &[view("web", spec(20), &["10.244.0.5"])]],
         &expect![[r#"
