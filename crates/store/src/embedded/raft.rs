@@ -70,8 +70,8 @@ pub(super) enum Kind {
 /// A member of the group.
 pub(super) struct Node {
     raw: RawNode<Entries>,
-    rng: Arc<dyn env::Rng>,
-    timeout: usize,
+    /// Drawn once: the timeouts of all terms follow from it.
+    seed: u64,
 }
 
 impl std::fmt::Debug for Node {
@@ -103,18 +103,17 @@ impl Node {
         let entries = Entries::new(restored).map_err(|e| broken(&e))?;
         let logger = slog::Logger::root(ToTracing, slog::o!());
         let raw = RawNode::new(&config, entries, &logger).map_err(|e| broken(&e))?;
-        let mut node = Self { raw, rng, timeout: 0 };
+        let mut node = Self { raw, seed: rng.next_u64() };
         node.seed_timeout();
         Ok(node)
     }
 
-    /// Replaces an election timeout that the library has drawn since the last call.
+    /// Replaces the election timeout, which the library draws anew whenever it likes, by this term's. Not drawn here: how
+    /// often the library has drawn cannot be seen, as two draws may be equal.
     fn seed_timeout(&mut self) {
-        if self.raw.raft.randomized_election_timeout() != self.timeout {
-            let extra = self.rng.below(ELECTION_TICKS as u64);
-            self.timeout = ELECTION_TICKS + usize::try_from(extra).unwrap_or(0);
-            self.raw.raft.set_randomized_election_timeout(self.timeout);
-        }
+        let mixed = (self.seed ^ self.raw.raft.term).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let extra = usize::try_from(mixed).unwrap_or(0) % ELECTION_TICKS;
+        self.raw.raft.set_randomized_election_timeout(ELECTION_TICKS + extra);
     }
 
     pub(super) fn has_peers(&self) -> bool {
