@@ -85,7 +85,7 @@ pub struct Plugins {
 }
 
 /// Makes the plugins, which may keep the access to objects that they are given.
-pub type PluginFactory = Box<dyn FnOnce(&Arc<dyn Objects>) -> Plugins + Send>;
+pub type PluginFactory = Box<dyn FnOnce(&Arc<dyn Objects>) -> Plugins + Send + Sync>;
 
 /// No plugins: every request is allowed and nothing is checked beyond metadata and types.
 pub fn no_plugins() -> PluginFactory {

@@ -1,106 +1,183 @@
-//! The wire between a component and the API server, with what can go wrong on it.
+//! What goes wrong, when: drawn from the seed, apart from the draws of the cluster itself.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use client::{TransportRequest, TransportResponse};
 use env::Rng;
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use env::rng::SeededRng;
 
-use crate::trace::Trace;
+use crate::cluster::{Cluster, Part};
+use crate::network::Rates;
 
-/// Carries one request to wherever the server is now.
-pub type Carrier = Arc<dyn Fn(TransportRequest) -> BoxFuture<'static, Result<TransportResponse, String>> + Send + Sync>;
+/// The longest that anything stays down or apart, in milliseconds.
+const DOWN_MAX: u64 = 15_000;
+const API_DOWN_MAX: u64 = 4_000;
+/// Between two faults.
+const CALM_MAX: u64 = 6_000;
+/// Disk writes until a failing disk fails.
+const DISK_OPERATIONS_MAX: u64 = 60;
+/// How wrong a clock may be, in milliseconds: beyond what certificates and leases tolerate nothing is promised.
+const SKEW_MAX: u64 = 20_000;
 
-/// How often what goes wrong, in thousandths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// The request never arrives.
-    pub lost_request: u64,
-    /// The request is carried out; its answer never arrives.
-    pub lost_answer: u64,
-    pub delayed: u64,
-    pub delay_max: Duration,
+/// What to undo, by the simulated millisecond.
+#[derive(Clone, Debug)]
+enum Mend {
+    Api,
+    /// The disk has begun to fail: the server's host crashes, and comes back later.
+    Disk,
+    Part(usize),
+    Join(usize),
+    Rates,
 }
 
-impl Rates {
-    pub const NONE: Self = Self { lost_request: 0, lost_answer: 0, delayed: 0, delay_max: Duration::ZERO };
-    pub const ROUGH: Self =
-        Self { lost_request: 10, lost_answer: 10, delayed: 200, delay_max: Duration::from_millis(400) };
+/// The source of faults of one run.
+#[derive(Debug)]
+pub struct Faults {
+    cluster: Arc<Cluster>,
+    rng: SeededRng,
+    mends: BTreeMap<(Duration, u32), Mend>,
+    n_mends: u32,
+    start: tokio::time::Instant,
+    /// Containers that were ended, by the pod's name.
+    pub exits: BTreeMap<String, u32>,
+    pub n_faults: u32,
+    pub node_crashes: u32,
 }
 
-/// The switches of one wire, or of all: shared by its clones.
-#[derive(Clone)]
-pub struct Wire {
-    carrier: Arc<Mutex<Option<Carrier>>>,
-    rates: Arc<Mutex<Rates>>,
-    rng: Arc<dyn Rng>,
-    trace: Trace,
-    user: Arc<str>,
-}
-
-impl fmt::Debug for Wire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-impl Wire {
-    pub fn new(user: &str, rates: Arc<Mutex<Rates>>, rng: Arc<dyn Rng>, trace: Trace) -> Self {
-        Self { carrier: Arc::default(), rates, rng, trace, user: user.into() }
+impl Faults {
+    pub fn new(seed: u64, cluster: Arc<Cluster>) -> Self {
+        Self {
+            cluster,
+            rng: SeededRng::new(seed ^ 0xfa17),
+            mends: BTreeMap::new(),
+            n_mends: 0,
+            start: tokio::time::Instant::now(),
+            exits: BTreeMap::new(),
+            n_faults: 0,
+            node_crashes: 0,
+        }
     }
 
-    /// Leads the wire to a server; `None`: nobody answers.
-    pub fn connect(&self, carrier: Option<Carrier>) {
-        *self.carrier.lock() = carrier;
+    fn draw(&self, bound: u64) -> u64 {
+        self.rng.below(bound)
     }
 
-    fn chance(&self, thousandths: u64) -> bool {
-        self.rng.below(1000) < thousandths
-    }
-}
-
-impl tower::Service<TransportRequest> for Wire {
-    type Response = TransportResponse;
-    type Error = std::io::Error;
-    type Future = BoxFuture<'static, Result<TransportResponse, std::io::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: TransportRequest) -> Self::Future {
-        let wire = self.clone();
-        Box::pin(async move {
-            let rates = *wire.rates.lock();
-            let what = format!("{} {} {}", wire.user, request.method(), request.uri());
-            if wire.chance(rates.delayed) {
-                let micros = u64::try_from(rates.delay_max.as_micros()).unwrap_or(u64::MAX);
-                tokio::time::sleep(Duration::from_micros(wire.rng.below(micros))).await;
+    /// Injects faults and mends them until `end`; `check` is asked after each.
+    pub async fn run(&mut self, end: Duration, check: impl Fn() -> bool) {
+        let mut next = self.start.elapsed() + Duration::from_millis(self.draw(CALM_MAX));
+        while self.start.elapsed() < end && check() {
+            let mend = self.mends.first_key_value().map(|((at, _), _)| *at);
+            let at = mend.map_or(next, |mend| mend.min(next)).min(end);
+            tokio::time::sleep_until(self.start + at).await;
+            if mend.is_some_and(|mend| mend <= at) {
+                let (_, mend) = self.mends.pop_first().expect("there is a first one");
+                self.mend(&mend);
+            } else if next <= at {
+                self.inject();
+                next = self.start.elapsed() + Duration::from_millis(self.draw(CALM_MAX));
             }
-            if wire.chance(rates.lost_request) {
-                wire.trace.add(&format!("{what} LOST"));
-                return Err(std::io::Error::other("simulated: the request was lost"));
+        }
+    }
+
+    /// Ends every fault at once.
+    pub fn end(&mut self) {
+        self.cluster.trace.add("faults end");
+        self.mends.clear();
+        self.cluster.network.set_rates(Rates::NONE);
+        self.cluster.network.join_all();
+        for running in &self.cluster.parts {
+            running.clock.set_skew_nanos(0);
+        }
+        self.cluster.api_clock.set_skew_nanos(0);
+        // A server whose disk failed serves no more; a crash of the others is a fault like any.
+        self.cluster.crash_api();
+        self.cluster.start_all();
+    }
+
+    fn later(&mut self, after: u64, mend: Mend) {
+        self.n_mends += 1;
+        self.mends.insert((self.start.elapsed() + Duration::from_millis(after), self.n_mends), mend);
+    }
+
+    fn mend(&mut self, mend: &Mend) {
+        let cluster = Arc::clone(&self.cluster);
+        match mend {
+            Mend::Api => cluster.start_api(),
+            Mend::Disk => self.crash_api(),
+            Mend::Part(number) => cluster.start(*number),
+            Mend::Join(number) => cluster.network.set_apart(&cluster.parts[*number].part.name(), false),
+            Mend::Rates => cluster.network.set_rates(Rates::NONE),
+        }
+    }
+
+    fn crash_api(&mut self) {
+        self.cluster.crash_api();
+        let down = self.draw(API_DOWN_MAX);
+        self.later(down, Mend::Api);
+    }
+
+    fn any_part(&self) -> usize {
+        usize::try_from(self.draw(self.cluster.parts.len() as u64)).expect("an index is small")
+    }
+
+    fn inject(&mut self) {
+        self.n_faults += 1;
+        let down = self.draw(DOWN_MAX);
+        let number = self.any_part();
+        let name = self.cluster.parts[number].part.name();
+        let trace = self.cluster.trace.clone();
+        match self.draw(16) {
+            0..=2 => self.crash_api(),
+            3 => {
+                let operations = self.draw(DISK_OPERATIONS_MAX);
+                trace.add(&format!("disk fails in {operations} operations"));
+                self.cluster.disk.fail_from(self.cluster.disk.operations() + operations);
+                self.later(down, Mend::Disk);
             }
-            let carrier = wire.carrier.lock().clone();
-            let Some(carrier) = carrier else {
-                // A refused connection takes a moment, as on a real host: without it a retry loop would never yield.
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                return Err(std::io::Error::new(
-                    std::io::ErrorKind::ConnectionRefused,
-                    "simulated: the API server is down",
-                ));
-            };
-            let answer = carrier(request).await.map_err(std::io::Error::other)?;
-            wire.trace.add(&format!("{what} {}", answer.status().as_u16()));
-            if wire.chance(rates.lost_answer) {
-                wire.trace.add(&format!("{what} ANSWER LOST"));
-                return Err(std::io::Error::other("simulated: the answer was lost"));
+            4..=8 => {
+                self.cluster.crash(number);
+                self.node_crashes += u32::from(matches!(self.cluster.parts[number].part, Part::Node(_)));
+                self.later(down, Mend::Part(number));
             }
-            Ok(answer)
-        })
+            9 | 10 => {
+                trace.add(&format!("{name} is cut off"));
+                self.cluster.network.set_apart(&name, true);
+                self.later(down, Mend::Join(number));
+            }
+            11 => {
+                trace.add("connections break");
+                self.cluster.network.break_connections();
+            }
+            12 | 13 => {
+                let rates = if self.draw(2) == 0 { Rates::ROUGH } else { Rates::SLOW };
+                trace.add(&format!("network: {rates:?}"));
+                self.cluster.network.set_rates(rates);
+                self.later(down, Mend::Rates);
+            }
+            14 => self.skew(number),
+            _ => self.end_container(number),
+        }
+    }
+
+    fn skew(&self, number: usize) {
+        let millis = i64::try_from(self.draw(2 * SKEW_MAX)).unwrap_or(0) - i64::try_from(SKEW_MAX).unwrap_or(0);
+        let api = self.draw(4) == 0;
+        let clock = if api { &self.cluster.api_clock } else { &self.cluster.parts[number].clock };
+        self.cluster.trace.add(&format!("clock {number} (API server: {api}) is wrong by {millis} ms"));
+        clock.set_skew_nanos(millis * 1_000_000);
+    }
+
+    fn end_container(&mut self, number: usize) {
+        let Part::Node(machine) = &self.cluster.parts[number].part else { return };
+        let running = machine.runtime.running();
+        if running.is_empty() {
+            return;
+        }
+        let chosen = usize::try_from(self.draw(running.len() as u64)).expect("an index is small");
+        let (pod, container, id) = &running[chosen];
+        self.cluster.trace.add(&format!("{pod}/{container} ends"));
+        *self.exits.entry(pod.clone()).or_default() += 1;
+        machine.runtime.exit(id, 1);
     }
 }

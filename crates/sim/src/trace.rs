@@ -17,6 +17,8 @@ struct Inner {
     hash: u64,
     lines: u64,
     last: VecDeque<String>,
+    /// Every line, for a person who asked for it.
+    echo: bool,
     started: tokio::time::Instant,
 }
 
@@ -27,6 +29,7 @@ impl Trace {
             hash: 0xcbf2_9ce4_8422_2325,
             lines: 0,
             last: VecDeque::new(),
+            echo: false,
             started: tokio::time::Instant::now(),
         })))
     }
@@ -39,10 +42,18 @@ impl Trace {
             inner.hash = (inner.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         inner.lines += 1;
+        if inner.echo {
+            eprintln!("{line}");
+        }
         if inner.last.len() == KEPT {
             inner.last.pop_front();
         }
         inner.last.push_back(line);
+    }
+
+    /// Prints every line from now on.
+    pub fn set_echo(&self, echo: bool) {
+        self.0.lock().echo = echo;
     }
 
     pub fn hash(&self) -> u64 {
@@ -51,6 +62,11 @@ impl Trace {
 
     pub fn lines(&self) -> u64 {
         self.0.lock().lines
+    }
+
+    /// Simulated time since the start.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.0.lock().started.elapsed()
     }
 
     pub fn last(&self) -> Vec<String> {

@@ -76,18 +76,23 @@ impl Cluster {
     pub fn start_control_plane(&self) {
         let group = self.tasks.child("kube-scheduler");
         let run = parts::scheduler(self.connect(), self.env.clone(), group.clone(), None);
-        group.spawn("run", async move { drop(run.await) });
+        group.spawn("run", async move {
+            run.await;
+        });
         let group = self.tasks.child("kube-controller-manager");
         let run = parts::controllers(self.connect(), self.env.clone(), group.clone(), None);
-        group.spawn("run", async move { drop(run.await) });
+        group.spawn("run", async move {
+            run.await;
+        });
     }
 
     /// Adds the node `nNUMBER`.
     pub fn start_node(&mut self, number: u8) {
-        let machine = Machine::new(number);
+        let machine = Machine::new(number, self.env.clone(), self.tasks.child("runtime"));
         let tasks = self.tasks.child(machine.name());
         let client = self.connect()(users::node(machine.name()));
-        crate::node::start(&machine, &client, &self.env, &tasks);
+        let kubelet = crate::node::kubelet(machine.clone(), client, self.env.clone(), tasks.clone());
+        tasks.spawn("run", kubelet);
         self.nodes.push(Node { machine, tasks });
     }
 
