@@ -409,18 +409,8 @@ impl KubeletConfiguration {
 /// Upstream sets no limit; ours keeps a node with a hundred new pods from opening as many connections.
 const PARALLEL_PULLS: usize = 16;
 
-/// Go's form of a duration, `1m30s`; `0` alone needs no unit.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text == "0" || text.is_empty() {
-        return Ok(Duration::ZERO);
-    }
-    let signed: jiff::SignedDuration =
-        text.parse().map_err(|e| format!("{text:?} is not a duration: {e}"))?;
-    Duration::try_from(signed).map_err(|_| format!("{text:?} is negative"))
-}
-
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    component::flags::parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -7,6 +7,7 @@
 mod agent;
 pub mod api;
 pub mod backoff;
+pub mod cli;
 pub mod config;
 pub mod handle;
 pub mod host;

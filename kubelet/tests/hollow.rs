@@ -127,7 +127,7 @@ async fn a_node_registers_and_reports() {
         let node: Value = rig.cluster.admin.get(&NODES, "", "n1").await.map_err(|e| e.to_string())?;
         if condition(&node, "Ready") == "True" { Ok(node) } else { Err(node["status"].to_string()) }
     });
-    assert_eq!(node["status"]["capacity"]["memory"], "8388608Ki");
+    assert_eq!(node["status"]["capacity"]["memory"], "8Gi");
     assert_eq!(node["status"]["addresses"][0], json!({"type": "InternalIP", "address": "10.0.0.11"}));
     assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "n1");
     assert_eq!(node["status"]["nodeInfo"]["containerRuntimeVersion"], "fake://1.0.0");
@@ -143,7 +143,11 @@ async fn a_node_registers_and_reports() {
     eventually!(rig.cluster, "an unready node", {
         let node = rig.cluster.get(&NODES, "", "n1").await;
         let text = node["status"]["conditions"].to_string();
-        if text.contains("container runtime network not ready: NetworkReady=false") { Ok(()) } else { Err(text) }
+        if text.contains("container runtime network not ready: NetworkReady=false") {
+            Ok(())
+        } else {
+            Err(text)
+        }
     });
     rig.end().await;
 }
@@ -151,7 +155,8 @@ async fn a_node_registers_and_reports() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_lives_and_leaves_nothing() {
     let rig = Rig::start().await;
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "one"}});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "one"}});
     rig.cluster.create(&CONFIG_MAPS, "default", &map).await;
     let spec = json!({
         "containers": [{"name": "c", "image": "app:1", "resources": {"requests": {"cpu": "100m"}},
@@ -223,8 +228,15 @@ async fn crashes_back_off() {
     let pod = rig.wait("p", "a crash loop", |pod| waiting(pod) == "CrashLoopBackOff").await;
     let status = &pod["status"]["containerStatuses"][0];
     assert_eq!(status["lastState"]["terminated"]["exitCode"], 3);
-    assert!(status["state"]["waiting"]["message"].as_str().unwrap().starts_with("back-off 10s restarting failed container=c pod=p_default("));
-    assert!(rig.event("BackOff").await.starts_with("Back-off restarting failed container c in pod p_default("));
+    assert!(
+        status["state"]["waiting"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("back-off 10s restarting failed container=c pod=p_default(")
+    );
+    assert!(
+        rig.event("BackOff").await.starts_with("Back-off restarting failed container c in pod p_default(")
+    );
     rig.wait("p", "five restarts", |pod| restarts(pod) >= 5).await;
     // At once, then after 10, 20, 40 and 80 seconds.
     let took = began.elapsed();
@@ -250,7 +262,8 @@ async fn a_restarted_kubelet_adopts() {
     rig.tasks.kill();
     rig.runtime.exit(&running[0].2, 9);
     (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.runtime, &rig.host).await;
-    let pod = rig.wait("p", "a restart", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1).await;
+    let pod =
+        rig.wait("p", "a restart", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1).await;
     assert_eq!(pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 9);
     // One that was deleted meanwhile goes, too.
     rig.tasks.kill();
@@ -308,7 +321,10 @@ async fn probes_decide() {
     let began = tokio::time::Instant::now();
     rig.wait("p", "an unready pod", |pod| condition(pod, "Ready") == "False").await;
     assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(rig.event("Unhealthy").await, "Readiness probe failed: HTTP probe failed with statuscode: 503");
+    assert_eq!(
+        rig.event("Unhealthy").await,
+        "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    );
     rig.host.set_http(&ip, 80, Some(200));
     rig.ready("p").await;
     rig.host.close_port(&ip, 81);
@@ -337,12 +353,14 @@ async fn what_is_missing_is_told_and_waited_for() {
     rig.pod("image", json!({"containers": [{"name": "c", "image": "bad:1"}]})).await;
     rig.wait("image", "a failed pull", |pod| waiting(pod) == "ErrImagePull").await;
     rig.wait("image", "a back-off", |pod| waiting(pod) == "ImagePullBackOff").await;
-    rig.pod("never", json!({"containers": [{"name": "c", "image": "none:1", "imagePullPolicy": "Never"}]})).await;
+    rig.pod("never", json!({"containers": [{"name": "c", "image": "none:1", "imagePullPolicy": "Never"}]}))
+        .await;
     rig.wait("never", "a refusal", |pod| waiting(pod) == "ErrImageNeverPull").await;
     rig.pod("name", json!({"containers": [{"name": "c", "image": "NoName"}]})).await;
     rig.wait("name", "a refusal", |pod| waiting(pod) == "InvalidImageName").await;
 
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"k": "v"}});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"k": "v"}});
     rig.cluster.create(&CONFIG_MAPS, "default", &map).await;
     rig.ready("volume").await;
     rig.ready("env").await;
@@ -367,7 +385,11 @@ async fn deletion_takes_the_grace_it_needs_and_no_more() {
     assert!(took >= Duration::from_secs(7) && took < Duration::from_secs(9), "{took:?}");
     // A second wish shortens the first.
     rig.runtime.set_scripts(|_, _| Script { stop_delay: Duration::from_secs(50), ..Script::default() });
-    rig.pod("q", json!({"terminationGracePeriodSeconds": 60, "containers": [{"name": "c", "image": "app:1"}]})).await;
+    rig.pod(
+        "q",
+        json!({"terminationGracePeriodSeconds": 60, "containers": [{"name": "c", "image": "app:1"}]}),
+    )
+    .await;
     rig.ready("q").await;
     rig.cluster.delete(&PODS, "default", "q", None).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -387,7 +409,8 @@ async fn deletion_takes_the_grace_it_needs_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn deadlines_and_lost_sandboxes() {
     let rig = Rig::start().await;
-    rig.pod("late", json!({"activeDeadlineSeconds": 20, "containers": [{"name": "c", "image": "app:1"}]})).await;
+    rig.pod("late", json!({"activeDeadlineSeconds": 20, "containers": [{"name": "c", "image": "app:1"}]}))
+        .await;
     rig.ready("late").await;
     let pod = rig.wait("late", "a failed pod", |pod| pod["status"]["phase"] == "Failed").await;
     assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
@@ -401,10 +424,11 @@ async fn deadlines_and_lost_sandboxes() {
     assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
     assert_eq!(pod["status"]["podIPs"].as_array().unwrap().len(), 1, "{}", pod["status"]["podIPs"]);
     rig.event("SandboxChanged").await;
-    let counts: BTreeMap<String, usize> = rig.runtime.running().into_iter().fold(BTreeMap::new(), |mut m, (pod, ..)| {
-        *m.entry(pod).or_default() += 1;
-        m
-    });
+    let counts: BTreeMap<String, usize> =
+        rig.runtime.running().into_iter().fold(BTreeMap::new(), |mut m, (pod, ..)| {
+            *m.entry(pod).or_default() += 1;
+            m
+        });
     assert_eq!(counts, [("p".to_owned(), 1)].into());
     rig.end().await;
 }

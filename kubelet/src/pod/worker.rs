@@ -102,8 +102,7 @@ impl std::fmt::Debug for Worker {
 impl Worker {
     pub(crate) fn new(agent: Arc<Agent>, inbox: Arc<Inbox>, pod: Arc<Pod>) -> Self {
         let first_seen = agent.now();
-        agent.objects.register(&pod.metadata.namespace, &pod.metadata.uid, &pod.spec, &inbox);
-        Self {
+        let made = Self {
             was_terminal: pod.status.is_terminal(),
             report: Report { written: pod.status.clone(), ..Report::default() },
             agent,
@@ -133,6 +132,17 @@ impl Worker {
             gone: false,
             cancel: CancellationToken::new(),
             ops: FuturesUnordered::new(),
+        };
+        made.register_objects(false);
+        made
+    }
+
+    /// Watches what the pod refers to, as long as it may start something: the API does not let a node look at objects of
+    /// pods that are gone.
+    fn register_objects(&self, deleted: bool) {
+        let meta = &self.pod.metadata;
+        if self.stop.is_none() && !self.cleaned && !self.was_terminal && !deleted && !meta.deleting() {
+            self.agent.objects.register(&meta.namespace, &self.inbox.uid, &self.pod.spec, &self.inbox);
         }
     }
 

@@ -108,25 +108,27 @@ fn decode(envelope: &Envelope) -> Option<RuntimeEvent> {
 async fn settle(runtime: &ContainerdRuntime, id: String, exit_code: i32) -> RuntimeEvent {
     let deadline = tokio::time::Instant::now() + SETTLE_MAX;
     let mut pause = Duration::from_millis(2);
+    let mut is_sandbox = false;
     while tokio::time::Instant::now() < deadline {
-        if recorded(runtime, &id).await {
-            break;
+        if !is_sandbox {
+            match runtime.container_status(&id).await {
+                Ok(status) if status.state() != v1::ContainerState::ContainerRunning => break,
+                // A sandbox's own process: containerd logs each question about a container that is none, so one it is.
+                Err(e) if e.is_not_found() => is_sandbox = true,
+                _ => {}
+            }
+        }
+        if is_sandbox {
+            match runtime.sandbox_status(&id).await {
+                Ok(status) if status.state() == v1::PodSandboxState::SandboxNotready => break,
+                Err(e) if e.is_not_found() => break,
+                _ => {}
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(100));
     }
     RuntimeEvent::Exited { id, exit_code }
-}
-
-async fn recorded(runtime: &ContainerdRuntime, id: &str) -> bool {
-    match runtime.container_status(id).await {
-        Ok(status) => status.state() != v1::ContainerState::ContainerRunning,
-        Err(e) if e.is_not_found() => match runtime.sandbox_status(id).await {
-            Ok(status) => status.state() == v1::PodSandboxState::SandboxNotready,
-            Err(e) => e.is_not_found(),
-        },
-        Err(_) => false,
-    }
 }
 
 #[cfg(test)]

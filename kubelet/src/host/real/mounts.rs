@@ -125,13 +125,17 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 fn open_beneath(root: &Path, inside: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut here = open(root, flags | OFlag::O_DIRECTORY, Mode::empty())?;
+    let like_root = at(root, std::fs::metadata(root))?.permissions();
     for part in inside.components() {
         let Component::Normal(name) = part else { continue };
         let name = CString::new(name.as_bytes())?;
         let next = match openat(&here, name.as_c_str(), flags, Mode::empty()) {
             Err(nix::errno::Errno::ENOENT) => {
                 nix::sys::stat::mkdirat(&here, name.as_c_str(), Mode::from_bits_truncate(0o750))?;
-                openat(&here, name.as_c_str(), flags, Mode::empty())?
+                let made = openat(&here, name.as_c_str(), flags, Mode::empty())?;
+                // Whoever may write to the volume may write to a part of it that is made on the way.
+                std::fs::set_permissions(format!("/proc/self/fd/{}", made.as_raw_fd()), like_root.clone())?;
+                made
             }
             other => other?,
         };

@@ -126,7 +126,9 @@ fn a_new_pod() {
     case(two(), &[]).with(bare).with(|c| c.busy.sandbox = true).check(expect![""]);
     case(two(), &[])
         .with(bare)
-        .with(|c| { let _ = c.retry_at.insert(String::new(), at(110)); })
+        .with(|c| {
+            let _ = c.retry_at.insert(String::new(), at(110));
+        })
         .check(expect!["wake 110"]);
     case(two(), &[]).check(expect![[r#"
         start a 0
@@ -179,14 +181,17 @@ fn restarts_follow_the_policy_and_back_off() {
     case(one("Never"), &["a exited 1"]).check(expect![[r#"
         StopSandbox { id: "s" }
         ended"#]]);
-    let backing_off =
-        |c: &mut Case| { let _ = c.backoffs.insert("a".into(), Backoff::first(at(80), crate::backoff::MAX)); };
+    let backing_off = |c: &mut Case| {
+        let _ = c.backoffs.insert("a".into(), Backoff::first(at(80), crate::backoff::MAX));
+    };
     case(one("Always"), &["a exited 1 @95"]).with(backing_off).check(expect![[r#"
         a waits: CrashLoopBackOff back-off 10s restarting failed container=a pod=p_ns(u)
         wake 105"#]]);
     case(one("Always"), &["a exited 1 @90"]).with(backing_off).check(expect!["start a 1"]);
     case(one("Always"), &["a created"]).check(expect!["start a 1"]);
-    let later = |c: &mut Case| { let _ = c.retry_at.insert("a".into(), at(107)); };
+    let later = |c: &mut Case| {
+        let _ = c.retry_at.insert("a".into(), at(107));
+    };
     case(one("Always"), &[]).with(later).check(expect!["wake 107"]);
 }
 
