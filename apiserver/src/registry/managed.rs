@@ -47,13 +47,13 @@ impl Versions for Served<'_> {
 /// The fields that upstream's strategy resets on writes through the subresource.
 fn reset_fields(resource: &Resource, subresource: &str) -> Set {
     match (subresource, resource.group(), resource.plural()) {
-        ("", ..) | ("ephemeralcontainers", ..) if resource.traits.has_status => Set::of_fields(&[&["status"]]),
+        ("", ..) | ("ephemeralcontainers", ..) if resource.traits.has_status => {
+            Set::of_fields(&[&["status"]])
+        }
         ("status", "apps", "deployments") => Set::of_fields(&[&["spec"], &["metadata", "labels"]]),
-        ("status", "", "pods") => Set::of_fields(&[
-            &["spec"],
-            &["metadata", "deletionTimestamp"],
-            &["metadata", "ownerReferences"],
-        ]),
+        ("status", "", "pods") => {
+            Set::of_fields(&[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]])
+        }
         ("status", "apiextensions.k8s.io" | "apiregistration.k8s.io", _) => {
             Set::of_fields(&[&["spec"], &["metadata"]])
         }
@@ -91,6 +91,25 @@ impl Managers<'_> {
     /// A new object: its writer owns what it sent.
     pub(crate) fn created(&self, object: &mut Value, manager: &str) {
         self.with(|fields| fields.updated(None, object, manager));
+    }
+
+    /// A new object of another kind than the resource's own: a review, a token request.
+    pub(crate) fn created_of(&self, gvk: &Gvk, ty: &TypeRef, object: &mut Value, manager: &str) {
+        let mut empty = Value::object();
+        kinds::normalise::normalise(ty, &mut empty);
+        super::object::set_type(&mut empty, gvk);
+        let fields = FieldManager {
+            api_version: &gvk.api_version(),
+            kind: &gvk.kind,
+            ty,
+            custom: false,
+            subresource: self.subresource,
+            reset: &Set::new(),
+            versions: &Served { registry: self.registry, kind: &gvk.kind },
+            empty: &empty,
+            now: self.now,
+        };
+        fields.updated(None, object, manager);
     }
 
     /// A changed object: its writer owns what it changed.
@@ -136,7 +155,9 @@ impl Managers<'_> {
 
 /// An error of decoding in the words of upstream's converter from maps to structs.
 fn converter_text(why: &str) -> String {
-    if let Some(target) = why.strip_prefix("json: cannot unmarshal number ").and_then(|r| r.rsplit(' ').next()) {
+    if let Some(target) =
+        why.strip_prefix("json: cannot unmarshal number ").and_then(|r| r.rsplit(' ').next())
+    {
         return format!("cannot convert float64 to {target}");
     }
     why.to_owned()

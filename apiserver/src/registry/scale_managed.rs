@@ -87,7 +87,7 @@ impl Managers<'_> {
             }
         }
         let api_version = self.resource.info.api_version();
-        for owner in owners.0 {
+        for owner in owners.0.into_iter().filter(|owner| owner.set.has(&replicas())) {
             let time = parent.find(&owner.id).and_then(|m| m.time.clone());
             result.put(Manager { api_version: api_version.clone(), set: replicas_set(), time, ..owner });
         }
@@ -100,7 +100,12 @@ impl Managers<'_> {
     }
 
     /// A workload whose replicas were changed by update or a patch of its Scale.
-    pub(crate) fn scale_updated(&self, live: &Value, object: &mut Value, manager: &str) -> Result<(), Status> {
+    pub(crate) fn scale_updated(
+        &self,
+        live: &Value,
+        object: &mut Value,
+        manager: &str,
+    ) -> Result<(), Status> {
         let before = self.scale_of(live);
         let mut after = scale::of(object);
         self.with_scale(|fields| fields.updated(Some(&before), &mut after, manager))?;

@@ -64,7 +64,10 @@ impl Checker {
         }
         match scalar {
             Scalar::String | Scalar::Bytes | Scalar::Duration if !value.is_string() => {
-                self.problem(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)));
+                self.problem(format!(
+                    "expected string, got &value.valueUnstructured{{Value:{}}}",
+                    go_syntax(value)
+                ));
             }
             Scalar::Int32 | Scalar::Int64 | Scalar::Float64 if !value.is_number() => {
                 self.problem(format!("expected numeric (int or float), got {}", go::type_name(value)));

@@ -80,7 +80,8 @@ impl Element {
         match self {
             Self::Field(name) => compact_str::format_compact!("f:{name}"),
             Self::Key(keys) => {
-                let object: Value = keys.iter().map(|(name, value)| (name.as_str(), value.0.clone())).collect();
+                let object: Value =
+                    keys.iter().map(|(name, value)| (name.as_str(), value.0.clone())).collect();
                 compact_str::format_compact!("k:{}", object.to_json_string())
             }
             Self::Value(value) => compact_str::format_compact!("v:{}", value.0.to_json_string()),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::element::Element;
 use super::set::Set;
 use super::shape::{Below, Shape, Types, item_element};
-use super::element::Element;
 use crate::Value;
 use crate::schema::{List, Type};
 

@@ -98,7 +98,10 @@ impl Managed {
                 "FieldsV1" => {}
                 "" => return Err(format!("missing fieldsType in managed fields entry {i}")),
                 other => {
-                    return Err(format!("invalid fieldsType {} in managed fields entry {i}", go::quote(other)));
+                    return Err(format!(
+                        "invalid fieldsType {} in managed fields entry {i}",
+                        go::quote(other)
+                    ));
                 }
             }
             let operation = if text("operation") == "Apply" { Operation::Apply } else { Operation::Update };

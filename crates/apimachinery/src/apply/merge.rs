@@ -26,7 +26,7 @@ fn walk(
     let Some(wanted) = applied else { return Ok(live.cloned()) };
     let whole = match shape {
         Shape::Leaf => true,
-        Shape::Deduced => !wanted.is_object() && !(wanted.is_null() && live.is_some_and(Value::is_object)),
+        Shape::Deduced => !(wanted.is_object() || wanted.is_null() && live.is_some_and(Value::is_object)),
         _ => false,
     };
     if whole || (bare(live) && bare(applied)) {

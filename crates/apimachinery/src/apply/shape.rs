@@ -138,7 +138,8 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
     }
     match (a.as_object(), b.as_object(), a.as_array(), b.as_array()) {
         (Some(a), Some(b), ..) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
         }
         (_, _, Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         _ => a == b,
@@ -156,4 +157,3 @@ pub(super) fn bare(value: Option<&Value>) -> bool {
         },
     }
 }
-

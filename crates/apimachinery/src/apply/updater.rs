@@ -4,8 +4,8 @@
 use super::managed::{Id, Managed, Manager, Operation};
 use super::shape::{Types, same};
 use super::{
-    ApplyError, Comparison, Conflict, FieldManager, NEVER_OWNED, Set, check, compare, extract, last_applied, merge,
-    object_text,
+    ApplyError, Comparison, Conflict, FieldManager, NEVER_OWNED, Set, check, compare, extract, last_applied,
+    merge, object_text,
 };
 use crate::Value;
 use crate::schema::TypeRef;
@@ -180,7 +180,8 @@ impl FieldManager<'_> {
         by_version.sort_by_key(|(version, _)| *version != pruned.api_version);
         let mut pruned = pruned;
         for (version, owned) in by_version {
-            let (Some(whole), Some(rest)) = (self.convert(merged, version), self.convert(&pruned, version)) else {
+            let (Some(whole), Some(rest)) = (self.convert(merged, version), self.convert(&pruned, version))
+            else {
                 continue;
             };
             pruned = put_back(self.types(), whole, &rest.value, &owned);

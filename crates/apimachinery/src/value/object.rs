@@ -31,7 +31,7 @@ struct Index {
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
-            && self.iter().zip(other.iter()).enumerate().all(|(_, ((k, v), (ok, ov)))| {
+            && self.iter().zip(other.iter()).all(|((k, v), (ok, ov))| {
                 // The usual case is the same order; only a difference pays for a lookup.
                 if k == ok { v == ov } else { other.get(k) == Some(v) }
             })
