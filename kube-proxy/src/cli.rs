@@ -62,43 +62,118 @@ pub struct Args {
     #[arg(long)]
     cleanup: bool,
     #[command(flatten)]
+    unused: UnusedArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
-/// kubeproxy.config.k8s.io/v1alpha1 KubeProxyConfiguration, as far as the proxy has something to set.
+/// Upstream's flags that need nothing from this proxy: limits of connection tracking stay as the host has them, rules
+/// are applied when something changes and not by period, and there is no profiler. Accepted, so that a unit file written
+/// for upstream starts this one.
+#[derive(clap::Args, Debug, Default)]
+#[command(rename_all = "kebab-case")]
+struct UnusedArgs {
+    #[arg(long, hide = true)]
+    bind_address: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    bind_address_hard_fail: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    config_sync_period: Option<String>,
+    #[arg(long, hide = true)]
+    conntrack_max_per_core: Option<String>,
+    #[arg(long, hide = true)]
+    conntrack_min: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    conntrack_tcp_be_liberal: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    conntrack_tcp_timeout_close_wait: Option<String>,
+    #[arg(long, hide = true)]
+    conntrack_tcp_timeout_established: Option<String>,
+    #[arg(long, hide = true)]
+    conntrack_udp_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    conntrack_udp_timeout_stream: Option<String>,
+    #[arg(long, hide = true)]
+    feature_gates: Option<String>,
+    #[arg(long, hide = true)]
+    iptables_sync_period: Option<String>,
+    #[arg(long, hide = true)]
+    nftables_sync_period: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_burst: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_content_type: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_qps: Option<String>,
+    #[arg(long, hide = true)]
+    oom_score_adj: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    profiling: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    show_hidden_metrics_for_version: Option<String>,
+}
+
+/// Accepted without effect, for the reasons that [`UnusedArgs`] gives.
+type Unused = Option<serde_json::Value>;
+
+/// kubeproxy.config.k8s.io/v1alpha1 KubeProxyConfiguration. Absent, null, empty and zero all mean the default, as
+/// kubeadm writes every key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(dead_code, reason = "keys without effect are named so that others can be refused")]
 struct File {
-    #[allow(dead_code, reason = "checked by its presence in the list of known keys")]
     api_version: String,
     kind: String,
     client_connection: FileConnection,
-    mode: String,
-    hostname_override: String,
+    mode: Option<String>,
+    hostname_override: Option<String>,
     #[serde(rename = "clusterCIDR")]
-    cluster_cidr: String,
-    node_port_addresses: Vec<String>,
+    cluster_cidr: Option<String>,
+    detect_local_mode: Option<String>,
+    node_port_addresses: Option<Vec<String>>,
     healthz_bind_address: Option<String>,
     metrics_bind_address: Option<String>,
     iptables: FileMode,
     nftables: FileMode,
+    bind_address: Unused,
+    bind_address_hard_fail: Unused,
+    config_sync_period: Unused,
+    conntrack: Unused,
+    detect_local: Unused,
+    enable_profiling: Unused,
+    feature_gates: Unused,
+    ipvs: Unused,
+    logging: Unused,
+    oom_score_adj: Unused,
+    port_range: Unused,
+    show_hidden_metrics_for_version: Unused,
+    udp_idle_timeout: Unused,
+    windows_run_as_service: Unused,
+    winkernel: Unused,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(dead_code, reason = "keys without effect are named so that others can be refused")]
 struct FileConnection {
     kubeconfig: String,
+    accept_content_types: Unused,
+    burst: Unused,
+    content_type: Unused,
+    qps: Unused,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(dead_code, reason = "keys without effect are named so that others can be refused")]
 struct FileMode {
     masquerade_all: bool,
     masquerade_bit: Option<u8>,
     min_sync_period: Option<String>,
-    /// Accepted: rules are applied as they change, so there is no period.
-    #[allow(dead_code, reason = "accepted and without effect")]
-    sync_period: Option<String>,
+    /// Rules are applied as they change, so there is no period.
+    sync_period: Unused,
+    /// Node ports on loopback are an iptables speciality that needs `route_localnet`; they are not offered.
+    localhost_node_ports: Unused,
 }
 
 /// `host:port`, a bare address with upstream's port, or empty for "not at all".
@@ -146,8 +221,14 @@ impl Args {
         if self.config.is_some() && file.kind != "KubeProxyConfiguration" {
             return Err(ConfigError(format!("unknown kind of configuration {:?}", file.kind)));
         }
+        // Where pods live is told by range alone; another way must not be taken for that one.
+        if let Some(mode) = filled(file.detect_local_mode).filter(|m| m != "ClusterCIDR") {
+            return Err(ConfigError(format!(
+                "detectLocalMode {mode:?} is not available; available is ClusterCIDR"
+            )));
+        }
         let mut config = Config::default();
-        config.mode = pick(&self.proxy_mode, file.mode).filter(|m| !m.is_empty()).unwrap_or(config.mode);
+        config.mode = filled(pick(&self.proxy_mode, file.mode)).unwrap_or(config.mode);
         crate::backend::find(&config.mode).map_err(ConfigError)?;
         let (of_mode, period) = if config.mode == "nftables" {
             (&file.nftables, self.nftables_min_sync_period)
@@ -156,6 +237,7 @@ impl Args {
         };
         let file_period =
             of_mode.min_sync_period.as_deref().map(parse_duration).transpose().map_err(ConfigError)?;
+        let file_period = file_period.filter(|p| !p.is_zero());
         config.min_sync_period = period.or(file_period).unwrap_or(config.min_sync_period);
         config.masquerade_all = self.masquerade_all.unwrap_or(of_mode.masquerade_all);
         let bit = self.iptables_masquerade_bit.or(of_mode.masquerade_bit);
@@ -169,28 +251,32 @@ impl Args {
         config.cluster_cidrs = parse_cidrs(&pick(&self.cluster_cidr, file.cluster_cidr).unwrap_or_default())?;
         let node_ports = match &self.nodeport_addresses {
             Some(text) => text.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect(),
-            None => file.node_port_addresses,
+            None => file.node_port_addresses.unwrap_or_default(),
         };
         config.node_port_addresses = parse_node_port_addresses(&node_ports)?;
-        if let Some(text) = self.healthz_bind_address.as_ref().or(file.healthz_bind_address.as_ref()) {
-            config.healthz = parse_address(text, HEALTHZ_PORT)?;
+        // An empty flag means "nowhere", an empty key the default.
+        if let Some(text) = pick(&self.healthz_bind_address, filled(file.healthz_bind_address)) {
+            config.healthz = parse_address(&text, HEALTHZ_PORT)?;
         }
-        if let Some(text) = self.metrics_bind_address.as_ref().or(file.metrics_bind_address.as_ref()) {
-            config.metrics = parse_address(text, METRICS_PORT)?;
+        if let Some(text) = pick(&self.metrics_bind_address, filled(file.metrics_bind_address)) {
+            config.metrics = parse_address(&text, METRICS_PORT)?;
         }
-        config.node_name =
-            match pick(&self.hostname_override, file.hostname_override).filter(|n| !n.is_empty()) {
-                Some(name) => name,
-                None => host_name()?,
-            };
+        config.node_name = match filled(pick(&self.hostname_override, file.hostname_override)) {
+            Some(name) => name,
+            None => host_name()?,
+        };
         let file_kubeconfig = Some(PathBuf::from(file.client_connection.kubeconfig));
         let kubeconfig = self.kubeconfig.clone().or(file_kubeconfig.filter(|p| !p.as_os_str().is_empty()));
         Ok(Options { config, kubeconfig })
     }
 }
 
-fn pick(flag: &Option<String>, file: String) -> Option<String> {
-    flag.clone().or(Some(file))
+fn pick(flag: &Option<String>, file: Option<String>) -> Option<String> {
+    flag.clone().or(file)
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.is_empty())
 }
 
 /// Runs kube-proxy with a command line whose first word is the program's name.
@@ -251,6 +337,39 @@ mod tests {
         assert_eq!(config.min_sync_period, Duration::from_millis(250));
         assert_eq!(config.healthz, Some("127.0.0.1:10256".parse().unwrap()));
         assert_eq!(config.metrics, None);
+    }
+
+    /// What kubeadm writes: every key, most of them empty.
+    #[test]
+    fn kubeadms_file_is_read() {
+        let path = std::env::temp_dir().join(format!("gantry-proxy-{}.yaml", std::process::id()));
+        let text = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
+            bindAddress: 0.0.0.0\nclientConnection:\n  acceptContentTypes: \"\"\n  burst: 0\n  kubeconfig: /k\n\
+            clusterCIDR: 10.244.0.0/16\nconntrack:\n  maxPerCore: null\ndetectLocalMode: \"\"\n\
+            healthzBindAddress: \"\"\nhostnameOverride: \"\"\n\
+            iptables:\n  localhostNodePorts: null\n  masqueradeAll: false\n  minSyncPeriod: 0s\n  syncPeriod: 0s\n\
+            ipvs:\n  scheduler: \"\"\nmetricsBindAddress: \"\"\nmode: \"\"\nnodePortAddresses: null\nwinkernel: {}\n";
+        std::fs::write(&path, text).unwrap();
+        let argument = format!("--config={}", path.display());
+        let read = options(&[&argument]).unwrap();
+        std::fs::write(&path, format!("{text}detectLocalMode2: x\n")).unwrap();
+        let unknown = options(&[&argument]);
+        std::fs::remove_file(&path).unwrap();
+        let cluster_cidrs = vec!["10.244.0.0/16".parse().unwrap()];
+        assert_eq!(read.config, Config { node_name: "n1".into(), cluster_cidrs, ..Config::default() });
+        assert_eq!(read.kubeconfig, Some("/k".into()));
+        assert!(unknown.unwrap_err().0.contains("detectLocalMode2"));
+    }
+
+    #[test]
+    fn flags_of_upstream_without_effect_are_accepted() {
+        options(&[
+            "--conntrack-max-per-core=0",
+            "--oom-score-adj=-998",
+            "--profiling",
+            "--feature-gates=A=true",
+        ])
+        .unwrap();
     }
 
     #[test]
