@@ -72,6 +72,8 @@ pub(crate) struct Worker {
     refresh_again: bool,
     cleaned: bool,
     busy: Busy,
+    /// Containers whose killing has ended, and that no look has shown since.
+    killed: BTreeSet<String>,
     probes: Probes,
     backoffs: BTreeMap<String, Backoff>,
     retry_at: BTreeMap<String, Timestamp>,
@@ -117,6 +119,7 @@ impl Worker {
             refresh_again: false,
             cleaned: false,
             busy: Busy::default(),
+            killed: BTreeSet::new(),
             probes: Probes::default(),
             backoffs: BTreeMap::new(),
             retry_at: BTreeMap::new(),
@@ -141,6 +144,7 @@ impl Worker {
     /// pods that are gone.
     fn register_objects(&self, deleted: bool) {
         let meta = &self.pod.metadata;
+        eprintln!("DBG objects {} stop {:?} cleaned {} deleted {deleted} deleting {}", meta.name, self.stop, self.cleaned, meta.deleting());
         if self.stop.is_none() && !self.cleaned && !self.was_terminal && !deleted && !meta.deleting() {
             self.agent.objects.register(&meta.namespace, &self.inbox.uid, &self.pod.spec, &self.inbox);
         }
@@ -494,11 +498,19 @@ impl Worker {
             Done::Started { name, result } => self.started(&name, result),
             Done::Killed { id, result } => {
                 self.epoch += 1;
-                self.look_again = true;
-                if let Err(error) = result {
-                    tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
+                // What was observed before still shows it running: it counts as being killed until a later look.
+                self.killed.insert(id.clone());
+                match result {
+                    Ok(()) => {
+                        self.failures.remove("kill");
+                        self.look_again = true;
+                    }
+                    Err(error) => {
+                        tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
+                        let at = self.retry("kill");
+                        self.look_at(at);
+                    }
                 }
-                self.busy.killing.remove(&id);
             }
             Done::Cleaned(result) => {
                 self.busy.cleaning = false;
@@ -555,6 +567,9 @@ impl Worker {
         }
         match result {
             Ok(mut seen) => {
+                for id in std::mem::take(&mut self.killed) {
+                    self.busy.killing.remove(&id);
+                }
                 // A dead sandbox whose network this task has released stays so.
                 if let (Some(new), Some(old)) =
                     (&mut seen.sandbox, self.observed.as_ref().and_then(|o| o.sandbox.as_ref()))
@@ -579,15 +594,20 @@ impl Worker {
             Err(error) => {
                 tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "the runtime does not answer");
                 let at = self.retry("look");
-                let agent = Arc::clone(&self.agent);
-                let inbox = Arc::clone(&self.inbox);
-                self.ops.push(Box::pin(async move {
-                    sleep_until(&agent, Some(at)).await;
-                    inbox.runtime_changed();
-                    Done::Removed
-                }));
+                self.look_at(at);
             }
         }
+    }
+
+    /// Looks again at a later time, whatever happens until then.
+    fn look_at(&mut self, at: Timestamp) {
+        let agent = Arc::clone(&self.agent);
+        let inbox = Arc::clone(&self.inbox);
+        self.ops.push(Box::pin(async move {
+            sleep_until(&agent, Some(at)).await;
+            inbox.runtime_changed();
+            Done::Removed
+        }));
     }
 
     fn sandbox_made(&mut self, sandbox: Sandbox) {
