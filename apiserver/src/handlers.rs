@@ -35,12 +35,14 @@ pub(crate) async fn resource(server: &Arc<ApiServer>, mut call: Call, body: Body
         None => Err(no_such_resource()),
         Some(resource) => match check_route(&resource, &mut call) {
             Err(status) => Err(status),
-            Ok(()) => dispatch(server, &resource, &mut call, body).await,
+            Ok(()) => {
+                if call.info.group.is_empty() {
+                    call.warnings.extend(deprecation(&call.info.resource).map(str::to_owned));
+                }
+                dispatch(server, &resource, &mut call, body).await
+            }
         },
     };
-    if call.info.group.is_empty() {
-        call.warnings.extend(deprecation(&call.info.resource).map(str::to_owned));
-    }
     let mut response = match outcome {
         Ok(response) => response,
         Err(status) => render::refusal(server, &call, &status),
@@ -85,7 +87,7 @@ fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
     if across && item {
         return Err(no_such_resource());
     }
-    if misplaced || across || !verbs.iter().any(|v| *v == info.verb) {
+    if misplaced || across || !verbs.contains(&info.verb) {
         return Err(method_not_allowed());
     }
     Ok(())

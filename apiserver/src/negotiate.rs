@@ -173,10 +173,11 @@ fn options(clause: &Clause<'_>, encoding: Encoding, scope: Scope) -> Option<Outp
             "g" => transform.1 = value,
             "v" => transform.2 = value,
             "stream" => {
-                if value != "watch" || scope != Scope::Watch {
+                // Upstream offers the streaming serializer everywhere; only a watch makes a difference of it.
+                if value != "watch" {
                     return None;
                 }
-                output.stream = true;
+                output.stream = scope == Scope::Watch;
             }
             "pretty" => output.pretty = value == "1",
             _ => {}

@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_bearer_token_is_a_credential_whoever_knows_it() {
-        let shown = |value: &str| has_bearer_token(&headers(&[("authorization", value)]));
+        let shown = |value: &'static str| has_bearer_token(&headers(&[("authorization", value)]));
         assert!(shown("Bearer nonsense") && shown("bearer x"));
         assert!(!shown("Basic dTpw") && !shown("Bearer ") && !shown("Bearer"));
         assert!(!has_bearer_token(&http::HeaderMap::new()));

@@ -31,9 +31,6 @@ pub(crate) async fn connect(
     let objects = server.objects();
     match (call.info.resource.as_str(), call.info.subresource.as_str()) {
         ("pods", "log") => log(server, &*objects, call, body).await,
-        ("pods", "exec" | "attach" | "portforward") if !call.parts.headers.contains_key(header::UPGRADE) => {
-            Err(bad_request("Upgrade request required"))
-        }
         ("pods", "exec" | "attach" | "portforward") => stream(server, &*objects, call, body).await,
         ("pods", _) => {
             let destination = pod_address(&*objects, call)?;
@@ -140,6 +137,9 @@ async fn stream(
     let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
         return Err(bad_request(format!("pod {name} does not have a host assigned")));
+    }
+    if !call.parts.headers.contains_key(header::UPGRADE) {
+        return Err(bad_request("Upgrade request required"));
     }
     if call.info.subresource == "portforward" {
         for port in call.query.all("ports").flat_map(|p| p.split(',')) {

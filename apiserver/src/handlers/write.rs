@@ -303,7 +303,21 @@ pub(crate) async fn special(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    let answer = special
+    // Whoever asks owns the fields of the question, as of any object.
+    let agent = call.user_agent().to_owned();
+    let context = Context {
+        user: &call.user,
+        user_agent: &agent,
+        options: &options,
+        admit: false,
+        warnings: &mut call.warnings,
+    };
+    let manager = context.manager();
+    let managers =
+        Managers { registry, resource, subresource: &call.info.subresource, now: registry.now() };
+    managers.created_of(&gvk, &ty, &mut object, &manager);
+    let managed = object.at(&["metadata", "managedFields"]).cloned();
+    let mut answer = special
         .create(SpecialRequest {
             user: &call.user,
             namespace: &call.info.namespace,
@@ -313,6 +327,12 @@ pub(crate) async fn special(
             now: registry.now(),
         })
         .await?;
+    if let Some(managed) = managed
+        && apimachinery::meta::kind(&answer) == gvk.kind
+    {
+        answer.set_at(&["metadata", "managedFields"], managed);
+        kinds::normalise::normalise(&ty, &mut answer);
+    }
     let shown = kinds::Gvk {
         kind: apimachinery::meta::kind(&answer).to_owned(),
         ..if apimachinery::meta::kind(&answer) == "Status" { kinds::Gvk::new("", "v1", "Status") } else { gvk }

@@ -230,6 +230,7 @@ impl Registry {
         if errors.is_empty() {
             return Ok(());
         }
-        Err(Status::invalid(resource.group(), &resource.info.kind, name, errors))
+        // Problems are found in the stored form, whose group upstream names (events have two).
+        Err(Status::invalid(&resource.hub.group, &resource.hub.kind, name, errors))
     }
 }

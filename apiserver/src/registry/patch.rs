@@ -64,6 +64,32 @@ pub fn read(kind: PatchType, body: &[u8]) -> Result<Read, Status> {
     })
 }
 
+/// A wrong type in the words of upstream's converter from maps to structs, through which strategic patches go.
+fn converter_text(error: &str) -> String {
+    let parts = error.strip_prefix("json: cannot unmarshal ").and_then(|rest| {
+        let (found, rest) = rest.split_once(" into Go struct field ")?;
+        Some((found, rest.rsplit_once(" of type ")?.1))
+    });
+    let Some((found, wanted)) = parts else { return error.to_owned() };
+    let found = match found.split(' ').next().unwrap_or_default() {
+        "object" => "map",
+        "array" => "slice",
+        "number" => "int64",
+        other => other,
+    };
+    if wanted.starts_with("[]") {
+        format!("cannot restore slice from {found}")
+    } else if wanted.starts_with("map[") {
+        format!("cannot restore map from {found}")
+    } else if wanted.contains('.') {
+        format!("cannot restore struct from: {found}")
+    } else if found == "int64" {
+        format!("cannot convert int64 to {wanted}")
+    } else {
+        format!("unrecognized type: {wanted}")
+    }
+}
+
 /// What the result of a patch must be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Into<'a> {
@@ -121,7 +147,8 @@ impl Registry {
         let before = object.clone();
         let mut report = kinds::decode::check(into.ty, &mut object);
         if let Some(error) = report.error {
-            return Err(refuse(&before, &error));
+            let strategic = matches!(read.patch, Patch::Strategic(_));
+            return Err(refuse(&before, &if strategic { converter_text(&error) } else { error }));
         }
         // Upstream reads the patched map in the order of its keys.
         report.unknown.sort();
@@ -151,5 +178,22 @@ impl Registry {
         kinds::normalise::normalise(info.ty.get(), object);
         let context = kinds::defaults::Context { now: self.now().as_second() };
         kinds::defaults::apply_defaults(&info.group, &info.version, &info.kind, object, &context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_types_of_strategic_patches() {
+        let of = |found: &str, wanted: &str| {
+            converter_text(&format!("json: cannot unmarshal {found} into Go struct field A.b of type {wanted}"))
+        };
+        assert_eq!(of("object", "[]v1.Container"), "cannot restore slice from map");
+        assert_eq!(of("string", "[]v1.EnvVar"), "cannot restore slice from string");
+        assert_eq!(of("array", "v1.DeploymentSpec"), "cannot restore struct from: slice");
+        assert_eq!(of("number", "string"), "cannot convert int64 to string");
+        assert_eq!(of("string", "int32"), "unrecognized type: int32");
     }
 }

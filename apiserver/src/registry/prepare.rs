@@ -10,7 +10,7 @@ use apimachinery::time::format_time;
 use apimachinery::{Status, Value, meta};
 use jiff::Timestamp;
 
-use super::options::{FieldValidation, WriteOptions};
+use super::options::WriteOptions;
 use super::object::{metadata, set_generation};
 use super::{Generation, Registry, Resource};
 use crate::seams::{AdmissionRequest, Operation, StrategyContext, UserInfo};
@@ -33,9 +33,6 @@ const GENERATED_BASE_MAX: usize = 63 - SUFFIX_LEN;
 impl Context<'_> {
     pub(crate) fn dry_run(&self) -> bool {
         self.options.dry_run
-    }
-    pub(crate) fn field_validation(&self) -> FieldValidation {
-        self.options.field_validation
     }
 
     /// The manager that managedFields name: as asked, else the user agent up to its slash.
@@ -116,11 +113,7 @@ impl Registry {
     ) {
         let old_generation = old.i64_at(&["metadata", "generation"]).unwrap_or(0);
         match context.subresource {
-            "" => {
-                if resource.traits.has_status {
-                    keep_member(object, old, "status");
-                }
-            }
+            "" if resource.traits.has_status => keep_member(object, old, "status"),
             "status" => keep_all_but_status(object, old, resource.plural() == "deployments"),
             "finalize" => keep_all_but(object, old, &["spec", "finalizers"]),
             "ephemeralcontainers" => keep_all_but(object, old, &["spec", "ephemeralContainers"]),
@@ -341,18 +334,12 @@ fn keep_metadata(object: &mut Value, old: &Value) {
             members.insert(key, value.clone());
         }
     }
-    match old_meta.get("deletionTimestamp") {
-        Some(value) => {
-            members.insert("deletionTimestamp", value.clone());
-            if let Some(grace) = old_meta.get("deletionGracePeriodSeconds")
-                && members.get("deletionGracePeriodSeconds").is_none_or(Value::is_null)
-            {
-                members.insert("deletionGracePeriodSeconds", grace.clone());
-            }
-        }
-        None => {
-            members.remove("deletionTimestamp");
-            members.remove("deletionGracePeriodSeconds");
+    if let Some(value) = old_meta.get("deletionTimestamp") {
+        members.insert("deletionTimestamp", value.clone());
+        if let Some(grace) = old_meta.get("deletionGracePeriodSeconds")
+            && members.get("deletionGracePeriodSeconds").is_none_or(Value::is_null)
+        {
+            members.insert("deletionGracePeriodSeconds", grace.clone());
         }
     }
     members.remove("selfLink");

@@ -174,7 +174,7 @@ impl Registry {
             parse_uint(revision).map_err(Status::plain_error)?
         };
         if revision == 0 {
-            if target.resource.traits.conditional_update && target.subresource.is_empty() {
+            if target.resource.traits.conditional_update && target.subresource != "scale" {
                 let error = field_error(
                     apimachinery::status::FieldErrorReason::Invalid,
                     "metadata.resourceVersion",

@@ -1,6 +1,6 @@
 //! A server in process and a client that speaks JSON to it.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod tls;
 

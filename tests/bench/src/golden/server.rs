@@ -51,7 +51,7 @@ impl Answer {
 async fn start(env: env::Env, tasks: component::Tasks) -> Result<std::sync::Arc<apiserver::ApiServer>> {
     let authority = pki::Authority::create("golden", env.clock.now())?;
     let ca_pem = authority.certificate_pem();
-    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let address = std::net::IpAddr::from([192, 0, 2, 1]);
     let bootstrap = apiserver::assembly::bootstrap_config(&env, address, 6443, &["10.96.0.0/16".to_owned()], ca_pem)?;
     let assembly = apiserver::assembly::Assembly {
         config: apiserver::Config { features: apiserver::cli::features("")?, ..apiserver::Config::default() },
