@@ -1,5 +1,5 @@
 //! The whole kubelet with a real containerd on this machine: processes, mounts, control groups and logs as they are. The
-//! API server is in this process. Needs root and containerd, so these run with `--ignored` (`cargo xtask test` does).
+//! API server is in this process. Needs root and containerd: `cargo xtask test --fast` leaves it out.
 
 #[path = "../../crates/cri/tests/support/containerd.rs"]
 mod support;
@@ -165,7 +165,6 @@ fn shell(script: &str) -> Value {
 const STAY: &str = "trap 'exit 0' TERM; while true; do sleep 0.05; done";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root and containerd"]
 async fn pods_run_and_leave_nothing() {
     let mut rig = Rig::start("kl", 2).await;
     let began = tokio::time::Instant::now();
@@ -193,7 +192,6 @@ async fn pods_run_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root and containerd"]
 async fn containers_see_what_the_specification_says() {
     let rig = Rig::start("ks", 3).await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "from-map"}});
@@ -252,7 +250,6 @@ async fn containers_see_what_the_specification_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root and containerd"]
 async fn probes_messages_and_changes() {
     let rig = Rig::start("kp", 4).await;
     let map =

@@ -1,5 +1,5 @@
 //! Streams into real containers: exec with a half-closed input, a terminal, attach and port-forward, through the same
-//! bridge that the kubelet's server uses. Needs root and containerd, so these run with `--ignored`.
+//! bridge that the kubelet's server uses. Needs root and containerd: `cargo xtask test --fast` leaves it out.
 
 #[path = "../../crates/cri/tests/support/containerd.rs"]
 #[allow(dead_code, reason = "not everything is needed here")]
@@ -94,7 +94,6 @@ async fn send(ws: &mut Client, channel: u8, data: &[u8]) {
 }
 
 #[tokio::test]
-#[ignore = "needs root and containerd"]
 async fn commands_end_with_their_input_and_tell_their_exit_code() {
     let containerd = Containerd::start("streams", 7).await;
     let (_, id) = pod(&containerd, "exec", "sleep 600", false).await;
@@ -143,7 +142,6 @@ async fn commands_end_with_their_input_and_tell_their_exit_code() {
 }
 
 #[tokio::test]
-#[ignore = "needs root and containerd"]
 async fn attach_reaches_the_containers_own_streams() {
     let containerd = Containerd::start("attach", 8).await;
     let (_, id) = pod(&containerd, "attach", "read line; echo got $line; sleep 1", true).await;
@@ -160,7 +158,6 @@ async fn attach_reaches_the_containers_own_streams() {
 }
 
 #[tokio::test]
-#[ignore = "needs root and containerd"]
 async fn ports_of_pods_are_forwarded() {
     let containerd = Containerd::start("forward", 9).await;
     let script = "mkdir -p /tmp/w && echo page > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w";

@@ -19,6 +19,10 @@ pub(crate) struct TestArgs {
     long: bool,
 }
 
+/// Tests that start a containerd or a whole cluster: they need root and the host's ports.
+const WITH_CONTAINERS: &str = "package(e2e-tests) | binary(containerd) | binary(streams)";
+const WITHOUT_CONTAINERS: &str = "not (package(e2e-tests) | binary(containerd) | binary(streams))";
+
 fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
     let mut times = Vec::new();
     let mut step = |name: &'static str, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
@@ -46,14 +50,14 @@ fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
     let nextest = ["nextest", "run", "--workspace", "--cargo-profile", "ci", "--locked"];
     step("unit, integration and simulation tests", &mut || {
         let mut all = nextest.to_vec();
-        all.extend(["-E", "not package(e2e-tests)"]);
+        all.extend(["-E", WITHOUT_CONTAINERS]);
         run("cargo", &all, long)
     })?;
     if !args.fast {
         step("end-to-end tests", &mut || {
             let mut all = nextest.to_vec();
             // One cluster at a time: each owns the host's ports.
-            all.extend(["-E", "package(e2e-tests)", "--test-threads", "1"]);
+            all.extend(["-E", WITH_CONTAINERS, "--test-threads", "1"]);
             run("cargo", &all, long)
         })?;
     }

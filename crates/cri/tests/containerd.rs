@@ -1,5 +1,5 @@
 //! The real runtime: sandboxes, containers, exits by event, exec, restart of containerd. Needs root and containerd, so
-//! these run with `--ignored` (`cargo xtask test` does).
+//! `cargo xtask test --fast` leaves them out.
 
 #[path = "support/containerd.rs"]
 mod support;
@@ -50,7 +50,6 @@ async fn wait_for_exit(events: &mut cri::EventReceiver, id: &str) -> i32 {
 }
 
 #[tokio::test]
-#[ignore = "needs root and containerd"]
 async fn containers_run_exit_and_are_told_of() {
     let mut containerd = Containerd::start("cri", 1).await;
     let runtime = containerd.runtime.clone();
