@@ -14,6 +14,8 @@ pub(crate) mod rules;
 pub(crate) mod testing;
 
 pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
 pub mod autoscaling;
 pub mod batch;
@@ -21,6 +23,7 @@ pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
+pub mod flowcontrol;
 pub mod networking;
 pub mod node;
 pub mod policy;
@@ -35,6 +38,8 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(admissionregistration::validatingadmissionpolicybinding::ValidatingAdmissionPolicyBinding),
         Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::MUTATING),
         Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::VALIDATING),
+        Arc::new(apiextensions::customresourcedefinition::CustomResourceDefinition),
+        Arc::new(apiregistration::apiservice::ApiService),
         Arc::new(apps::controllerrevision::ControllerRevision),
         Arc::new(apps::daemonset::DaemonSet),
         Arc::new(apps::deployment::Deployment),
@@ -62,6 +67,8 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(core::service::Service),
         Arc::new(core::serviceaccount::ServiceAccount),
         Arc::new(discovery::endpointslice::EndpointSlice),
+        Arc::new(flowcontrol::flowschema::FlowSchema),
+        Arc::new(flowcontrol::prioritylevelconfiguration::PriorityLevelConfiguration),
         Arc::new(networking::ingress::Ingress),
         Arc::new(networking::ingressclass::IngressClass),
         Arc::new(networking::ipaddress::IpAddress),

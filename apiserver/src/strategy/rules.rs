@@ -6,7 +6,7 @@ use super::check::{Errors, problems};
 use crate::values::text;
 
 /// A path whose first element is a domain, such as `acme.io/foo`.
-pub fn domain_prefixed_path(errors: &mut Errors, path: &Path, value: &str) {
+pub(crate) fn domain_prefixed_path(errors: &mut Errors, path: &Path, value: &str) {
     if value.is_empty() {
         errors.push(FieldError::required(path, ""));
         return;
@@ -26,7 +26,7 @@ pub fn domain_prefixed_path(errors: &mut Errors, path: &Path, value: &str) {
 }
 
 /// Where a webhook is: an https URL, or a service.
-pub fn validate_client_config(errors: &mut Errors, config: Option<&Value>, path: &Path) {
+pub(crate) fn validate_client_config(errors: &mut Errors, config: Option<&Value>, path: &Path) {
     let config = config.unwrap_or(&Value::NULL);
     match (config.str_at(&["url"]), config.get("service")) {
         (Some(url), None) => validate_url(errors, url, &path.child("url")),
@@ -42,7 +42,8 @@ fn validate_url(errors: &mut Errors, url: &str, path: &Path) {
     let (before, query) = before.split_once('?').map_or((before, ""), |(a, b)| (a, b));
     let authority = before.split('/').next().unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let mut refuse = |shown: &str, why: &str| errors.push(FieldError::invalid(path, shown, &format!("{why}{FORM}")));
+    let mut refuse =
+        |shown: &str, why: &str| errors.push(FieldError::invalid(path, shown, &format!("{why}{FORM}")));
     if scheme != "https" {
         refuse(scheme, "'https' is the only allowed URL scheme");
     }

@@ -10,7 +10,9 @@ use expect_test::Expect;
 use crate::seams::{Features, Strategy, StrategyContext, UserInfo};
 
 pub(crate) fn yaml(text: &str) -> Value {
-    Value::parse_yaml(text.as_bytes(), &ParseOptions::default()).expect("the test's YAML is well-formed").value
+    Value::parse_yaml(text.as_bytes(), &ParseOptions::default())
+        .expect("the test's YAML is well-formed")
+        .value
 }
 
 /// Runs `with` in the context of a request by `jane` (uid 7, group devs) at the start of 2024.

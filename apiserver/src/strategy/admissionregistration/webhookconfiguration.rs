@@ -67,7 +67,8 @@ fn validate_hook(errors: &mut Errors, hook: &Value, path: &Path, mutating: bool)
     if !text(hook, &["sideEffects"]).is_empty() {
         one_of(errors, hook, path, "sideEffects", &["None", "NoneOnDryRun"]);
     } else {
-        errors.push(FieldError::required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"));
+        errors
+            .push(FieldError::required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"));
     }
     if let Some(seconds) = hook.i64_at(&["timeoutSeconds"])
         && !(1..=SECS_MAX).contains(&seconds)
@@ -188,7 +189,8 @@ fn validate_resources(errors: &mut Errors, resources: &[Value], path: &Path) {
             all_of.push(subresource);
         }
     }
-    if resources.len() > 1 && resources.iter().any(|v| v.as_str() == Some("*"))
+    if resources.len() > 1
+        && resources.iter().any(|v| v.as_str() == Some("*"))
         && resources.iter().any(|v| v.as_str().is_some_and(|t| t != "*" && !t.contains('/')))
     {
         let why = "if '*' is present, must not specify other resources without subresources";

@@ -96,7 +96,9 @@ fn reference(errors: &mut Errors, value: &Value, path: &Path) {
         }
         // The one thing of the core group that scales.
         Some(("", "v1")) if text(value, &["kind"]) == "ReplicationController" => {}
-        Some(("", _)) => errors.push(FieldError::invalid(&path, version, "apiVersion must specify API group")),
+        Some(("", _)) => {
+            errors.push(FieldError::invalid(&path, version, "apiVersion must specify API group"))
+        }
         Some(_) => {}
     }
 }
@@ -166,7 +168,7 @@ fn validate_source(errors: &mut Errors, kind: &str, source: &Value, path: &Path)
             let why = "may not set both a target value for metric and a per-pod target";
             errors.push(FieldError::forbidden(&at_value, why));
         }
-        "pods" if !quantity(target.get("averageValue")).is_some_and(|q| q.sign() > 0) => {
+        "pods" if quantity(target.get("averageValue")).is_none_or(|q| q.sign() <= 0) => {
             errors.push(FieldError::required(&at_average, "must specify a positive target averageValue"));
         }
         "resource" | "containerResource" if !utilization && !average => {
@@ -243,7 +245,11 @@ fn validate_rules(errors: &mut Errors, rules: &Value, path: &Path) {
             errors.push(FieldError::invalid(&path.child("value"), value, "must be greater than zero"));
         }
         if period <= 0 {
-            errors.push(FieldError::invalid(&path.child("periodSeconds"), period, "must be greater than zero"));
+            errors.push(FieldError::invalid(
+                &path.child("periodSeconds"),
+                period,
+                "must be greater than zero",
+            ));
         }
         if period > PERIOD_SECS_MAX {
             let why = format!("must be less than or equal to {PERIOD_SECS_MAX}");

@@ -214,7 +214,11 @@ fn signer_name(errors: &mut Errors, signer: &str, path: &Path) {
     };
     problems(errors, path, host, names::dns1123_subdomain(host));
     if host.split('.').count() < 2 {
-        errors.push(FieldError::invalid(path, host, "should be a domain with at least two segments separated by dots"));
+        errors.push(FieldError::invalid(
+            path,
+            host,
+            "should be a domain with at least two segments separated by dots",
+        ));
     }
     for part in rest.split('.') {
         for why in names::dns1123_subdomain(part) {
@@ -248,7 +252,8 @@ fn validate_conditions(errors: &mut Errors, object: &Value) {
             _ => errors.push(FieldError::not_supported(&at_status, status, &["True", "False", "Unknown"])),
         }
         let other = if kind == "Denied" { "Approved" } else { "Denied" };
-        if is_decision(condition) && conditions[..at].iter().any(|c| text(c, &["type"]) == other) && is(other) {
+        if is_decision(condition) && conditions[..at].iter().any(|c| text(c, &["type"]) == other) && is(other)
+        {
             let why = "Approved and Denied conditions are mutually exclusive";
             errors.push(FieldError::invalid(&path.child("type"), kind, why));
         }

@@ -164,7 +164,11 @@ fn domain(errors: &mut Errors, name: &str, path: &Path) {
         return;
     }
     if name.split('.').count() < 2 {
-        errors.push(FieldError::invalid(path, name, "should be a domain with at least two segments separated by dots"));
+        errors.push(FieldError::invalid(
+            path,
+            name,
+            "should be a domain with at least two segments separated by dots",
+        ));
         return;
     }
     for label in name.split('.') {

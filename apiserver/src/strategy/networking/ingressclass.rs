@@ -54,7 +54,9 @@ fn validate_parameters(errors: &mut Errors, parameters: &Value, path: &Path) {
         (Some("Namespace"), None) => {
             errors.push(FieldError::required(&at, "`parameters.scope` is set to 'Namespace'"));
         }
-        (Some("Namespace"), Some(namespace)) => problems(errors, &at, namespace, names::dns1123_label(namespace)),
+        (Some("Namespace"), Some(namespace)) => {
+            problems(errors, &at, namespace, names::dns1123_label(namespace))
+        }
         (Some("Cluster"), Some(_)) => {
             errors.push(FieldError::forbidden(&at, "`parameters.scope` is set to 'Cluster'"));
         }

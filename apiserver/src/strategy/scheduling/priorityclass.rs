@@ -11,7 +11,8 @@ pub struct PriorityClass;
 /// What users may give at most.
 const USER_MAX: i64 = 1_000_000_000;
 const SYSTEM_PREFIX: &str = "system-";
-const SYSTEM: [(&str, i64); 2] = [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+const SYSTEM: [(&str, i64); 2] =
+    [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
 
 impl Strategy for PriorityClass {
     fn resource(&self) -> (&'static str, &'static str) {
@@ -88,7 +89,11 @@ mod tests {
                 metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-x is not a known system priority class
             "#]],
         );
-        check_invalid(&PriorityClass, "{metadata: {name: system-node-critical}, value: 2000001000}", expect![""]);
+        check_invalid(
+            &PriorityClass,
+            "{metadata: {name: system-node-critical}, value: 2000001000}",
+            expect![""],
+        );
         check_invalid_update(
             &PriorityClass,
             "value: 1",

@@ -32,7 +32,9 @@ impl Strategy for CsiDriver {
         let mut errors = Errors::new();
         let path = Path::new("spec");
         validate_spec(&mut errors, object.get("spec").unwrap_or(&Value::NULL), &path);
-        for (key, shown) in [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")] {
+        for (key, shown) in
+            [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
+        {
             immutable(&mut errors, object, old, &["spec", key], &path.child(shown));
         }
         errors
@@ -69,10 +71,18 @@ fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
         let Some(seconds) = request.i64_at(&["expirationSeconds"]) else { continue };
         let path = path.child("expirationSeconds");
         if seconds < TOKEN_SECS_MIN {
-            errors.push(FieldError::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+            errors.push(FieldError::invalid(
+                &path,
+                seconds,
+                "may not specify a duration less than 10 minutes",
+            ));
         }
         if seconds > TOKEN_SECS_MAX {
-            errors.push(FieldError::invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds"));
+            errors.push(FieldError::invalid(
+                &path,
+                seconds,
+                "may not specify a duration larger than 2^32 seconds",
+            ));
         }
     }
     for mode in spec.array_at(&["volumeLifecycleModes"]) {

@@ -86,7 +86,7 @@ mod tests {
     fn drivers() {
         check_invalid(
             &CsiNode,
-            "spec: {drivers: [{name: a.b, nodeID: x}, {name: a.b, nodeID: y, allocatable: {count: -1}}]}",
+            "spec: {drivers: [{name: a.b, nodeID: x}, {name: a.b, nodeID: z, allocatable: {count: -1}}]}",
             expect![[r#"
                 spec.drivers[1].allocatable.count: Invalid value: -1: must be greater than or equal to 0
                 spec.drivers[1].name: Duplicate value: "a.b"

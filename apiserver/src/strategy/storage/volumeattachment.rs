@@ -54,7 +54,8 @@ impl Strategy for VolumeAttachment {
         let mut errors = self.validate_create(ctx, object);
         validate_status(&mut errors, object);
         if !same(object.get("spec"), old.get("spec")) {
-            let shown = internal_form::of_type("io.k8s.api.storage.v1.VolumeAttachmentSpec", object.get("spec"));
+            let shown =
+                internal_form::of_type("io.k8s.api.storage.v1.VolumeAttachmentSpec", object.get("spec"));
             errors.push(FieldError::invalid(&Path::new("spec"), shown, IMMUTABLE));
         }
         errors

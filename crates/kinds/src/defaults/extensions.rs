@@ -19,7 +19,6 @@ pub(super) fn defaults(kind: &str, value: &mut Value) {
 fn definition(value: &mut Value) {
     let mut stored = value.array_at(&["status", "storedVersions"]).to_vec();
     let spec = at(value, "spec");
-    set_text(spec, "scope", "Namespaced");
     let names = at(spec, "names");
     let kind = text(names, "kind").to_owned();
     if !kind.is_empty() {
