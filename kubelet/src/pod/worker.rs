@@ -4,11 +4,15 @@
 //! pulled, and a pod that is deleted meanwhile ends at once. Only the plan decides what is started; results come back
 //! through [`Worker::finish`].
 
+mod act;
+mod finish;
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{DeleteParams, EventType, PartialObject, Patch, resources};
+use client::EventType;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -16,16 +20,15 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::observed::{Instance, Observed, Sandbox};
-use super::plan::{Action, Busy, Inputs, Plan, Stop, Why, plan_pod};
-use super::prepare::{self, Prepared};
+use super::plan::{Busy, Inputs, Plan, Stop, plan_pod};
+use super::prepare::Prepared;
 use super::probes::{Due, Probes};
-use super::start::{self, Failure};
-use super::{ops, patch, status};
+use super::start::Failure;
 use crate::agent::Agent;
 use crate::api::status::Waiting;
 use crate::api::{Pod, PodStatus};
-use crate::backoff::{self, Backoff, after};
-use crate::pods::{ContainerView, Inbox, View};
+use crate::backoff::{Backoff, after};
+use crate::pods::Inbox;
 use crate::probe::{self, Outcome};
 
 /// Delays after failures of volumes, sandboxes and requests: doubled up to the second.
@@ -87,6 +90,8 @@ pub(crate) struct Worker {
     first_seen: Timestamp,
     report: Report,
     api_delete_busy: bool,
+    /// When the last step that failed, or was not heard of again, is tried again.
+    leave_at: Option<Timestamp>,
     /// The API has forgotten the pod.
     deleted: bool,
     removing: bool,
@@ -130,6 +135,7 @@ impl Worker {
             failed: None,
             first_seen,
             api_delete_busy: false,
+            leave_at: None,
             deleted: false,
             removing: false,
             gone: false,
@@ -144,7 +150,6 @@ impl Worker {
     /// pods that are gone.
     fn register_objects(&self, deleted: bool) {
         let meta = &self.pod.metadata;
-        eprintln!("DBG objects {} stop {:?} cleaned {} deleted {deleted} deleting {}", meta.name, self.stop, self.cleaned, meta.deleting());
         if self.stop.is_none() && !self.cleaned && !self.was_terminal && !deleted && !meta.deleting() {
             self.agent.objects.register(&meta.namespace, &self.inbox.uid, &self.pod.spec, &self.inbox);
         }
@@ -179,12 +184,7 @@ impl Worker {
                 || pod.metadata.annotations != self.pod.metadata.annotations;
             self.refresh_again |= changed && self.prepared.is_some();
             self.pod = pod;
-            self.agent.objects.register(
-                &self.pod.metadata.namespace,
-                &self.inbox.uid,
-                &self.pod.spec,
-                &self.inbox,
-            );
+            self.register_objects(signals.deleted);
         }
         if signals.objects {
             self.refresh_again |= self.prepared.is_some();
@@ -192,9 +192,9 @@ impl Worker {
             self.retry_at.clear();
         }
         self.look_again |= signals.runtime;
-        if signals.deleted {
+        if signals.deleted && !self.deleted {
             self.deleted = true;
-            self.retry_at.remove("gone");
+            self.leave_at = None;
         }
         if let Some((reason, message)) = signals.evict
             && !self.pod.status.is_terminal()
@@ -283,9 +283,9 @@ impl Worker {
         self.show(&status, &observed);
         let reported = self.report(&status, now);
         self.leave(&plan, reported, &observed, now);
-        let report_at = self.report.retry_at;
+        let (report_at, leave_at) = (self.report.retry_at, self.leave_at);
         for at in
-            [plan.wake_at, refresh_at, report_at, self.retry_at.get("gone").copied()].into_iter().flatten()
+            [plan.wake_at, refresh_at, report_at, leave_at].into_iter().flatten()
         {
             wake_at = Some(wake_at.map_or(at, |have| have.min(at)));
         }
@@ -325,521 +325,12 @@ impl Worker {
         self.told_back_off.retain(|name| plan.waiting.contains_key(name));
     }
 
-    fn look(&mut self) {
-        self.looking = true;
-        self.look_again = false;
-        let known = self.observed.iter().flat_map(|o| o.containers.values());
-        let known = known
-            .flat_map(|i| i.current.iter().chain(&i.previous))
-            .map(|c| (c.id.clone(), c.clone()))
-            .collect();
-        let (agent, uid, epoch) = (Arc::clone(&self.agent), self.inbox.uid.clone(), self.epoch);
-        self.ops.push(Box::pin(
-            async move { Done::Looked { epoch, result: ops::look(agent, uid, known).await } },
-        ));
-    }
-
-    fn refresh(&mut self, observed: &Observed) {
-        self.refreshing = true;
-        self.refresh_again = false;
-        let ips = observed.sandbox.as_ref().map(|s| s.ips.clone()).unwrap_or_default();
-        let work = prepare::refresh(Arc::clone(&self.agent), Arc::clone(&self.pod), ips);
-        self.ops.push(Box::pin(async move { Done::Refreshed(work.await) }));
-    }
-
-    fn act(&mut self, action: &Action, observed: &Observed, now: Timestamp) {
-        let (agent, pod) = (Arc::clone(&self.agent), Arc::clone(&self.pod));
-        match action {
-            Action::Prepare => {
-                self.busy.preparing = true;
-                let ips = observed.sandbox.as_ref().map(|s| s.ips.clone()).unwrap_or_default();
-                self.ops.push(Box::pin(
-                    async move { Done::Prepared(prepare::prepare(&agent, &pod, &ips).await) },
-                ));
-            }
-            Action::CreateSandbox { attempt } => {
-                self.busy.sandbox = true;
-                let attempt = *attempt;
-                if attempt > 0 {
-                    let message = "Pod sandbox changed, it will be killed and re-created.";
-                    agent.pod_event(&pod, EventType::Normal, "SandboxChanged", message);
-                }
-                self.ops.push(Box::pin(async move {
-                    Done::SandboxMade(ops::create_sandbox(agent, pod, attempt).await)
-                }));
-            }
-            Action::StopSandbox { id } => {
-                self.busy.sandbox = true;
-                let id = id.clone();
-                self.ops.push(Box::pin(async move {
-                    let result = agent.runtime.stop_sandbox(&id).await;
-                    Done::SandboxStopped { id, result }
-                }));
-            }
-            Action::Start { container, attempt } => self.start(container, *attempt, observed, now),
-            Action::Kill { id, container, grace, why } => {
-                self.busy.killing.insert(id.clone(), *grace);
-                let ip = pod_ip(self, observed);
-                let (id, name, grace, why) = (id.clone(), container.clone(), *grace, why.clone());
-                if why == Why::Changed {
-                    self.backoffs.remove(&name);
-                }
-                self.ops.push(Box::pin(async move {
-                    let result = ops::kill(agent, pod, name, id.clone(), ip, grace, why).await;
-                    Done::Killed { id, result }
-                }));
-            }
-            Action::CleanUp => {
-                self.busy.cleaning = true;
-                self.ops.push(Box::pin(async move { Done::Cleaned(prepare::clean_up(agent, pod).await) }));
-            }
-        }
-    }
-
-    fn start(&mut self, name: &str, attempt: u32, observed: &Observed, now: Timestamp) {
-        let (Some(container), Some(sandbox)) = (self.pod.spec.container(name), &observed.sandbox) else {
-            return;
-        };
-        if self.busy.starting {
-            return;
-        }
-        if let Some(exit) = observed.in_sandbox(name).and_then(Instance::exit) {
-            let max = self
-                .agent
-                .config
-                .kubelet
-                .crash_loop_back_off
-                .max_container_restart_period
-                .unwrap_or(backoff::MAX);
-            let ended = exit.finished_at.unwrap_or(now);
-            let next = Backoff::next(self.backoffs.get(name), ended, now, max);
-            self.backoffs.insert(name.to_owned(), next);
-        }
-        self.busy.starting = true;
-        self.retry_at.remove(name);
-        let never_ran = |i: &&Instance| i.state == super::observed::RunState::Created;
-        let target =
-            observed.current(&container.target_container_name).map(|c| c.id.clone()).unwrap_or_default();
-        let request = start::Request {
-            pod: Arc::clone(&self.pod),
-            container: container.clone(),
-            attempt,
-            sandbox: sandbox.clone(),
-            sandbox_config: ops::sandbox_config_of(&self.agent, &self.pod, sandbox.attempt),
-            volumes: self.prepared.clone().unwrap_or_default(),
-            replaces: observed.in_sandbox(name).filter(never_ran).map(|c| c.id.clone()),
-            target_id: target,
-            cancel: self.cancel.clone(),
-        };
-        let (agent, name) = (Arc::clone(&self.agent), name.to_owned());
-        self.ops.push(Box::pin(
-            async move { Done::Started { name, result: start::start(agent, request).await } },
-        ));
-    }
-
     /// When something that keeps failing is tried again.
     fn retry(&mut self, what: &'static str) -> Timestamp {
         let count = self.failures.entry(what).or_insert(0);
         let delay = RETRY_MIN.saturating_mul(1 << (*count).min(10)).min(RETRY_MAX);
         *count += 1;
         after(self.agent.now(), delay)
-    }
-
-    fn finish(&mut self, done: Done) {
-        match done {
-            Done::Looked { epoch, result } => self.looked(epoch, result),
-            Done::Prepared(result) => {
-                self.busy.preparing = false;
-                match result {
-                    Ok(prepared) => {
-                        self.failures.remove("prepare");
-                        self.prepared = Some(prepared);
-                    }
-                    Err(_) => {
-                        let at = self.retry("prepare");
-                        self.retry_at.insert(String::new(), at);
-                    }
-                }
-            }
-            Done::Refreshed(result) => self.refreshed(result),
-            Done::SandboxMade(result) => {
-                self.busy.sandbox = false;
-                self.epoch += 1;
-                match result {
-                    Ok(sandbox) => self.sandbox_made(sandbox),
-                    Err(_) => {
-                        let at = self.retry("sandbox");
-                        self.retry_at.insert(String::new(), at);
-                        // What the runtime made of it all the same.
-                        self.look_again = true;
-                    }
-                }
-            }
-            Done::SandboxStopped { id, result } => {
-                self.busy.sandbox = false;
-                self.epoch += 1;
-                self.look_again = true;
-                match result {
-                    Ok(()) => {
-                        if let Some(sandbox) =
-                            self.observed.as_mut().and_then(|o| o.sandbox.as_mut()).filter(|s| s.id == id)
-                        {
-                            sandbox.stopped = true;
-                            sandbox.ready = false;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "sandbox not stopped");
-                        let at = self.retry("stop");
-                        self.retry_at.insert(String::new(), at);
-                    }
-                }
-            }
-            Done::Started { name, result } => self.started(&name, result),
-            Done::Killed { id, result } => {
-                self.epoch += 1;
-                // What was observed before still shows it running: it counts as being killed until a later look.
-                self.killed.insert(id.clone());
-                match result {
-                    Ok(()) => {
-                        self.failures.remove("kill");
-                        self.look_again = true;
-                    }
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
-                        let at = self.retry("kill");
-                        self.look_at(at);
-                    }
-                }
-            }
-            Done::Cleaned(result) => {
-                self.busy.cleaning = false;
-                match result {
-                    Ok(()) => {
-                        self.cleaned = true;
-                        self.prepared = None;
-                    }
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "not cleaned up");
-                        let at = self.retry("clean");
-                        self.retry_at.insert(String::new(), at);
-                    }
-                }
-            }
-            Done::Removed => {}
-            Done::Probed { due, outcome } => self.probed(&due, &outcome),
-            Done::StatusWritten { status, result } => self.status_written(*status, result),
-            Done::ApiDeleted(result) => {
-                self.api_delete_busy = false;
-                if let Err(error) = result
-                    && !error.is_not_found()
-                    && !error.is_conflict()
-                {
-                    tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "pod not deleted");
-                    let at = self.retry("api");
-                    self.retry_at.insert("gone".to_owned(), at);
-                } else {
-                    // Nothing to wait for but the informer's word.
-                    self.retry_at.insert("gone".to_owned(), after(self.agent.now(), RETRY_MAX));
-                }
-            }
-            Done::Gone(result) => {
-                self.removing = false;
-                match result {
-                    Ok(()) => self.gone = true,
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "not removed");
-                        let at = self.retry("remove");
-                        self.retry_at.insert("gone".to_owned(), at);
-                    }
-                }
-            }
-        }
-    }
-
-    fn looked(&mut self, epoch: u64, result: cri::Result<Observed>) {
-        self.looking = false;
-        if epoch != self.epoch {
-            self.look_again = true;
-            if self.observed.is_some() {
-                return;
-            }
-        }
-        match result {
-            Ok(mut seen) => {
-                for id in std::mem::take(&mut self.killed) {
-                    self.busy.killing.remove(&id);
-                }
-                // A dead sandbox whose network this task has released stays so.
-                if let (Some(new), Some(old)) =
-                    (&mut seen.sandbox, self.observed.as_ref().and_then(|o| o.sandbox.as_ref()))
-                    && new.id == old.id
-                {
-                    new.stopped = old.stopped && !new.ready;
-                }
-                seen.remember(&self.report.written);
-                if !seen.surplus.is_empty() {
-                    let work = ops::remove_containers(
-                        Arc::clone(&self.agent),
-                        Arc::clone(&self.pod),
-                        std::mem::take(&mut seen.surplus),
-                    );
-                    self.ops.push(Box::pin(async move {
-                        work.await;
-                        Done::Removed
-                    }));
-                }
-                self.observed = Some(seen);
-            }
-            Err(error) => {
-                tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "the runtime does not answer");
-                let at = self.retry("look");
-                self.look_at(at);
-            }
-        }
-    }
-
-    /// Looks again at a later time, whatever happens until then.
-    fn look_at(&mut self, at: Timestamp) {
-        let agent = Arc::clone(&self.agent);
-        let inbox = Arc::clone(&self.inbox);
-        self.ops.push(Box::pin(async move {
-            sleep_until(&agent, Some(at)).await;
-            inbox.runtime_changed();
-            Done::Removed
-        }));
-    }
-
-    fn sandbox_made(&mut self, sandbox: Sandbox) {
-        self.failures.remove("sandbox");
-        let Some(observed) = &mut self.observed else { return };
-        // Volumes of the pod's own fields know its address from now on.
-        self.refresh_again |=
-            self.pod.spec.volumes.iter().any(|v| v.downward_api.is_some() || v.projected.is_some())
-                && observed.sandbox.as_ref().is_some_and(|old| old.ips != sandbox.ips);
-        if let Some(old) = observed.sandbox.replace(sandbox) {
-            observed.old_sandboxes.push(old.id);
-        }
-        // Of the sandboxes before it the last keeps its containers for their logs and ends.
-        let keep = observed.old_sandboxes.len().saturating_sub(1);
-        let waste: Vec<String> = observed.old_sandboxes.drain(..keep).collect();
-        if !waste.is_empty() {
-            let agent = Arc::clone(&self.agent);
-            self.ops.push(Box::pin(async move {
-                for id in waste {
-                    if let Err(error) = agent.runtime.remove_sandbox(&id).await {
-                        tracing::warn!(component = "kubelet", %error, %id, "old sandbox not removed");
-                    }
-                }
-                Done::Removed
-            }));
-        }
-    }
-
-    fn refreshed(&mut self, result: Result<Prepared, String>) {
-        self.refreshing = false;
-        let now = self.agent.now();
-        let Some(prepared) = &mut self.prepared else { return };
-        match result {
-            Ok(fresh) => prepared.refresh_at = fresh.refresh_at,
-            Err(error) => {
-                // The old content stays until the next try.
-                tracing::debug!(component = "kubelet", %error, pod = %self.pod.metadata.name, "volumes not refreshed");
-                prepared.refresh_at = Some(after(now, RETRY_MAX));
-            }
-        }
-    }
-
-    fn started(&mut self, name: &str, result: Result<Instance, (Failure, Option<Instance>)>) {
-        self.busy.starting = false;
-        self.epoch += 1;
-        let (instance, failure) = match result {
-            Ok(instance) => {
-                self.waiting.remove(name);
-                (Some(instance), None)
-            }
-            Err((failure, instance)) => (instance, Some(failure)),
-        };
-        if let (Some(instance), Some(observed)) = (instance.clone(), &mut self.observed) {
-            let instance = ops::with_last_words(&self.agent, instance);
-            let slot = observed.containers.entry(name.to_owned()).or_default();
-            if slot.current.as_ref().is_some_and(|c| c.id != instance.id) {
-                let waste = slot.previous.take();
-                slot.previous =
-                    slot.current.take().filter(|c| !c.sandbox_id.is_empty() || c.exit().is_some());
-                if let Some(waste) = waste.filter(|w| !w.sandbox_id.is_empty()) {
-                    let work = ops::remove_containers(
-                        Arc::clone(&self.agent),
-                        Arc::clone(&self.pod),
-                        vec![waste.id],
-                    );
-                    self.ops.push(Box::pin(async move {
-                        work.await;
-                        Done::Removed
-                    }));
-                }
-            }
-            slot.current = Some(instance);
-            // It may have ended before anybody knew whose it was.
-            self.look_again = true;
-        }
-        match failure {
-            Some(Failure::Waiting { waiting, retry_at }) => {
-                self.waiting.insert(name.to_owned(), waiting);
-                // A container that exists goes by its own back-off.
-                if instance.is_none() {
-                    self.retry_at.insert(name.to_owned(), retry_at);
-                }
-            }
-            Some(Failure::Cancelled) => self.look_again = true,
-            None => {}
-        }
-    }
-
-    fn probed(&mut self, due: &Due, outcome: &Outcome) {
-        let Some(container) = self.pod.spec.container(&due.container) else { return };
-        let success = match outcome {
-            Outcome::Success => Some(true),
-            Outcome::Failure(_) => Some(false),
-            Outcome::Error(_) => None,
-        };
-        let message = match outcome {
-            Outcome::Success => None,
-            Outcome::Failure(text) => Some(format!("{} probe failed: {text}", due.kind.word())),
-            Outcome::Error(text) => Some(format!("{} probe errored: {text}", due.kind.word())),
-        };
-        if let Some(message) = message.filter(|_| self.stop.is_none()) {
-            self.agent.container_event(&self.pod, container, EventType::Warning, "Unhealthy", message);
-        }
-        self.probes.record(container, due, success, self.agent.now());
-    }
-
-    fn status(&self, plan: &Plan, observed: &Observed, now: Timestamp) -> PodStatus {
-        if self.was_terminal {
-            return self.report.written.clone();
-        }
-        let mut waiting = self.waiting.clone();
-        waiting.extend(plan.waiting.clone());
-        // A container that runs, or that is about to be started again, waits for nothing.
-        waiting.retain(|name, _| !observed.current(name).is_some_and(Instance::is_running));
-        let mut old = self.report.written.clone();
-        // Conditions of others, such as readiness gates and PodScheduled, come from the API.
-        for condition in &self.pod.status.conditions {
-            if old.condition(&condition.r#type).is_none() {
-                old.conditions.push(condition.clone());
-            }
-        }
-        status::pod_status(&status::Inputs {
-            pod: &self.pod,
-            observed,
-            health: &self.probes.health,
-            waiting: &waiting,
-            terminal: plan.done && self.stop.is_some(),
-            stopping: self.stop.is_some(),
-            failed: self.failed.as_ref().map(|(r, m)| (r.as_str(), m.as_str())),
-            old: &old,
-            runtime_name: &self.agent.runtime_name,
-            host_ips: &self.agent.host_ips,
-            start_time: self.first_seen,
-            now,
-        })
-    }
-
-    fn show(&self, status: &PodStatus, observed: &Observed) {
-        let containers = observed.containers.iter().filter_map(|(name, instances)| {
-            let current = instances.current.as_ref()?;
-            let previous = instances.previous.as_ref().map(|p| p.log_path.clone()).unwrap_or_default();
-            let view = ContainerView {
-                id: current.id.clone(),
-                running: current.is_running(),
-                log_path: current.log_path.clone(),
-                previous_log_path: previous,
-            };
-            Some((name.clone(), view))
-        });
-        self.inbox.show(View {
-            pod: Arc::clone(&self.pod),
-            status: status.clone(),
-            sandbox_id: observed
-                .sandbox
-                .as_ref()
-                .filter(|s| s.ready)
-                .map(|s| s.id.clone())
-                .unwrap_or_default(),
-            containers: containers.collect(),
-        });
-    }
-
-    /// Sends the status where it differs from what the server has; true when there is nothing left to send.
-    fn report(&mut self, status: &PodStatus, now: Timestamp) -> bool {
-        if self.deleted {
-            return true;
-        }
-        let Some(body) = patch::status_patch(&self.inbox.uid, &self.report.written, status) else {
-            return true;
-        };
-        if self.report.busy || self.report.retry_at.is_some_and(|at| at > now) {
-            return false;
-        }
-        self.report.busy = true;
-        self.report.retry_at = None;
-        let (client, meta) = (self.agent.client.clone(), self.pod.metadata.clone());
-        let status = Box::new(status.clone());
-        self.ops.push(Box::pin(async move {
-            let patch = Patch::Strategic(body);
-            let result = client
-                .patch::<PartialObject>(&resources::PODS, &meta.namespace, &meta.name, "status", &patch)
-                .await
-                .map(drop);
-            Done::StatusWritten { status, result }
-        }));
-        false
-    }
-
-    fn status_written(&mut self, status: PodStatus, result: Result<(), client::Error>) {
-        self.report.busy = false;
-        match result {
-            Ok(()) => {
-                self.failures.remove("report");
-                self.report.written = status;
-            }
-            // Gone, or replaced by a namesake of another uid: the informer will say so.
-            Err(e) if e.is_not_found() || e.is_conflict() => {
-                self.report.retry_at = Some(after(self.agent.now(), RETRY_MAX));
-            }
-            Err(error) => {
-                tracing::debug!(component = "kubelet", %error, pod = %self.pod.metadata.name, "status not written");
-                let at = self.retry("report");
-                self.report.retry_at = Some(at);
-            }
-        }
-    }
-
-    /// The end: once everything is down and reported, the pod goes from the API, and then from the node.
-    fn leave(&mut self, plan: &Plan, reported: bool, observed: &Observed, now: Timestamp) {
-        if !plan.done || self.retry_at.get("gone").is_some_and(|at| *at > now) {
-            return;
-        }
-        let (agent, pod) = (Arc::clone(&self.agent), Arc::clone(&self.pod));
-        if self.deleted {
-            if !self.removing {
-                self.removing = true;
-                let observed = observed.clone();
-                self.ops
-                    .push(Box::pin(async move { Done::Gone(ops::remove_pod(agent, pod, observed).await) }));
-            }
-        } else if reported && pod.metadata.deletion_timestamp.is_some() && !self.api_delete_busy {
-            self.api_delete_busy = true;
-            let uid = self.inbox.uid.clone();
-            self.ops.push(Box::pin(async move {
-                let params =
-                    DeleteParams { grace_period_seconds: Some(0), uid: Some(uid), ..DeleteParams::default() };
-                let meta = &pod.metadata;
-                Done::ApiDeleted(
-                    agent.client.delete(&resources::PODS, &meta.namespace, &meta.name, &params).await,
-                )
-            }));
-        }
     }
 }
 

@@ -1,0 +1,288 @@
+//! Taking in what the futures of the task report.
+
+use std::sync::Arc;
+
+use client::EventType;
+use jiff::Timestamp;
+
+use super::{Done, RETRY_MAX, Worker, sleep_until};
+use crate::backoff::after;
+use crate::pod::observed::{Instance, Observed, Sandbox};
+use crate::pod::ops;
+use crate::pod::prepare::Prepared;
+use crate::pod::probes::Due;
+use crate::pod::start::Failure;
+use crate::probe::Outcome;
+
+impl Worker {
+    pub(super) fn finish(&mut self, done: Done) {
+        match done {
+            Done::Looked { epoch, result } => self.looked(epoch, result),
+            Done::Prepared(result) => {
+                self.busy.preparing = false;
+                match result {
+                    Ok(prepared) => {
+                        self.failures.remove("prepare");
+                        self.prepared = Some(prepared);
+                    }
+                    Err(_) => {
+                        let at = self.retry("prepare");
+                        self.retry_at.insert(String::new(), at);
+                    }
+                }
+            }
+            Done::Refreshed(result) => self.refreshed(result),
+            Done::SandboxMade(result) => {
+                self.busy.sandbox = false;
+                self.epoch += 1;
+                match result {
+                    Ok(sandbox) => self.sandbox_made(sandbox),
+                    Err(_) => {
+                        let at = self.retry("sandbox");
+                        self.retry_at.insert(String::new(), at);
+                        // What the runtime made of it all the same.
+                        self.look_again = true;
+                    }
+                }
+            }
+            Done::SandboxStopped { id, result } => {
+                self.busy.sandbox = false;
+                self.epoch += 1;
+                self.look_again = true;
+                match result {
+                    Ok(()) => {
+                        if let Some(sandbox) =
+                            self.observed.as_mut().and_then(|o| o.sandbox.as_mut()).filter(|s| s.id == id)
+                        {
+                            sandbox.stopped = true;
+                            sandbox.ready = false;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "sandbox not stopped");
+                        let at = self.retry("stop");
+                        self.retry_at.insert(String::new(), at);
+                    }
+                }
+            }
+            Done::Started { name, result } => self.started(&name, result),
+            Done::Killed { id, result } => {
+                self.epoch += 1;
+                // What was observed before still shows it running: it counts as being killed until a later look.
+                self.killed.insert(id.clone());
+                match result {
+                    Ok(()) => {
+                        self.failures.remove("kill");
+                        self.look_again = true;
+                    }
+                    Err(error) => {
+                        tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
+                        let at = self.retry("kill");
+                        self.look_at(at);
+                    }
+                }
+            }
+            Done::Cleaned(result) => {
+                self.busy.cleaning = false;
+                match result {
+                    Ok(()) => {
+                        self.cleaned = true;
+                        self.prepared = None;
+                    }
+                    Err(error) => {
+                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "not cleaned up");
+                        let at = self.retry("clean");
+                        self.retry_at.insert(String::new(), at);
+                    }
+                }
+            }
+            Done::Removed => {}
+            Done::Probed { due, outcome } => self.probed(&due, &outcome),
+            Done::StatusWritten { status, result } => self.status_written(*status, result),
+            Done::ApiDeleted(result) => self.api_deleted(result),
+            Done::Gone(result) => {
+                self.removing = false;
+                match result {
+                    Ok(()) => self.gone = true,
+                    Err(error) => {
+                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "not removed");
+                        self.leave_at = Some(self.retry("remove"));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn api_deleted(&mut self, result: Result<(), client::Error>) {
+        self.api_delete_busy = false;
+        if self.deleted {
+            // The informer was faster.
+            return;
+        }
+        self.leave_at = Some(match result {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => {
+                tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "pod not deleted");
+                self.retry("api")
+            }
+            // Nothing to wait for but the informer's word.
+            _ => after(self.agent.now(), RETRY_MAX),
+        });
+    }
+
+    pub(super) fn looked(&mut self, epoch: u64, result: cri::Result<Observed>) {
+        self.looking = false;
+        if epoch != self.epoch {
+            self.look_again = true;
+            if self.observed.is_some() {
+                return;
+            }
+        }
+        match result {
+            Ok(mut seen) => {
+                for id in std::mem::take(&mut self.killed) {
+                    self.busy.killing.remove(&id);
+                }
+                // A dead sandbox whose network this task has released stays so.
+                if let (Some(new), Some(old)) =
+                    (&mut seen.sandbox, self.observed.as_ref().and_then(|o| o.sandbox.as_ref()))
+                    && new.id == old.id
+                {
+                    new.stopped = old.stopped && !new.ready;
+                }
+                seen.remember(&self.report.written);
+                if !seen.surplus.is_empty() {
+                    let work = ops::remove_containers(
+                        Arc::clone(&self.agent),
+                        Arc::clone(&self.pod),
+                        std::mem::take(&mut seen.surplus),
+                    );
+                    self.ops.push(Box::pin(async move {
+                        work.await;
+                        Done::Removed
+                    }));
+                }
+                self.observed = Some(seen);
+            }
+            Err(error) => {
+                tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "the runtime does not answer");
+                let at = self.retry("look");
+                self.look_at(at);
+            }
+        }
+    }
+
+    /// Looks again at a later time, whatever happens until then.
+    pub(super) fn look_at(&mut self, at: Timestamp) {
+        let agent = Arc::clone(&self.agent);
+        let inbox = Arc::clone(&self.inbox);
+        self.ops.push(Box::pin(async move {
+            sleep_until(&agent, Some(at)).await;
+            inbox.runtime_changed();
+            Done::Removed
+        }));
+    }
+
+    pub(super) fn sandbox_made(&mut self, sandbox: Sandbox) {
+        self.failures.remove("sandbox");
+        let Some(observed) = &mut self.observed else { return };
+        // Volumes of the pod's own fields know its address from now on.
+        self.refresh_again |=
+            self.pod.spec.volumes.iter().any(|v| v.downward_api.is_some() || v.projected.is_some())
+                && observed.sandbox.as_ref().is_some_and(|old| old.ips != sandbox.ips);
+        if let Some(old) = observed.sandbox.replace(sandbox) {
+            observed.old_sandboxes.push(old.id);
+        }
+        // Of the sandboxes before it the last keeps its containers for their logs and ends.
+        let keep = observed.old_sandboxes.len().saturating_sub(1);
+        let waste: Vec<String> = observed.old_sandboxes.drain(..keep).collect();
+        if !waste.is_empty() {
+            let agent = Arc::clone(&self.agent);
+            self.ops.push(Box::pin(async move {
+                for id in waste {
+                    if let Err(error) = agent.runtime.remove_sandbox(&id).await {
+                        tracing::warn!(component = "kubelet", %error, %id, "old sandbox not removed");
+                    }
+                }
+                Done::Removed
+            }));
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, result: Result<Prepared, String>) {
+        self.refreshing = false;
+        let now = self.agent.now();
+        let Some(prepared) = &mut self.prepared else { return };
+        match result {
+            Ok(fresh) => prepared.refresh_at = fresh.refresh_at,
+            Err(error) => {
+                // The old content stays until the next try.
+                tracing::debug!(component = "kubelet", %error, pod = %self.pod.metadata.name, "volumes not refreshed");
+                prepared.refresh_at = Some(after(now, RETRY_MAX));
+            }
+        }
+    }
+
+    pub(super) fn started(&mut self, name: &str, result: Result<Instance, (Failure, Option<Instance>)>) {
+        self.busy.starting = false;
+        self.epoch += 1;
+        let (instance, failure) = match result {
+            Ok(instance) => {
+                self.waiting.remove(name);
+                (Some(instance), None)
+            }
+            Err((failure, instance)) => (instance, Some(failure)),
+        };
+        if let (Some(instance), Some(observed)) = (instance.clone(), &mut self.observed) {
+            let instance = ops::with_last_words(&self.agent, instance);
+            let slot = observed.containers.entry(name.to_owned()).or_default();
+            if slot.current.as_ref().is_some_and(|c| c.id != instance.id) {
+                let waste = slot.previous.take();
+                slot.previous =
+                    slot.current.take().filter(|c| !c.sandbox_id.is_empty() || c.exit().is_some());
+                if let Some(waste) = waste.filter(|w| !w.sandbox_id.is_empty()) {
+                    let work = ops::remove_containers(
+                        Arc::clone(&self.agent),
+                        Arc::clone(&self.pod),
+                        vec![waste.id],
+                    );
+                    self.ops.push(Box::pin(async move {
+                        work.await;
+                        Done::Removed
+                    }));
+                }
+            }
+            slot.current = Some(instance);
+            // It may have ended before anybody knew whose it was.
+            self.look_again = true;
+        }
+        match failure {
+            Some(Failure::Waiting { waiting, retry_at }) => {
+                self.waiting.insert(name.to_owned(), waiting);
+                // A container that exists goes by its own back-off.
+                if instance.is_none() {
+                    self.retry_at.insert(name.to_owned(), retry_at);
+                }
+            }
+            Some(Failure::Cancelled) => self.look_again = true,
+            None => {}
+        }
+    }
+
+    pub(super) fn probed(&mut self, due: &Due, outcome: &Outcome) {
+        let Some(container) = self.pod.spec.container(&due.container) else { return };
+        let success = match outcome {
+            Outcome::Success => Some(true),
+            Outcome::Failure(_) => Some(false),
+            Outcome::Error(_) => None,
+        };
+        let message = match outcome {
+            Outcome::Success => None,
+            Outcome::Failure(text) => Some(format!("{} probe failed: {text}", due.kind.word())),
+            Outcome::Error(text) => Some(format!("{} probe errored: {text}", due.kind.word())),
+        };
+        if let Some(message) = message.filter(|_| self.stop.is_none()) {
+            self.agent.container_event(&self.pod, container, EventType::Warning, "Unhealthy", message);
+        }
+        self.probes.record(container, due, success, self.agent.now());
+    }
+}
