@@ -43,13 +43,24 @@ impl Eviction {
         if dry_run {
             options.set_at(&["dryRun"], value!(["All"]));
         }
+        // Once the budget is charged a lost race with another writer of the pod must not charge it again.
+        let mut charged = false;
         for _ in 0..ATTEMPTS_MAX {
             let pod = self
                 .objects
                 .get("", "pods", namespace, name)
                 .ok_or_else(|| Status::not_found("", "pods", name))?;
-            if needs_budget(&pod) {
+            if !charged && needs_budget(&pod) {
                 match self.charge(&pod, namespace, name, dry_run, request.now).await {
+                    Ok(()) => charged = true,
+                    Err(status) if status.is_conflict() => continue,
+                    Err(status) => return Err(status),
+                }
+            }
+            let wanted = options.str_at(&["preconditions", "uid"]).unwrap_or_default();
+            let is_meant = wanted.is_empty() || wanted == meta(&pod, "uid");
+            if !dry_run && is_meant {
+                match self.mark(&pod, namespace, name, request.now).await {
                     Ok(()) => {}
                     Err(status) if status.is_conflict() => continue,
                     Err(status) => return Err(status),
@@ -64,6 +75,30 @@ impl Eviction {
             return Ok(created_status());
         }
         Err(too_many("Too many concurrent evictions of this pod", None, 10))
+    }
+
+    /// Says on the pod why it goes.
+    async fn mark(&self, pod: &Value, namespace: &str, name: &str, now: Timestamp) -> Result<(), Status> {
+        let marked = pod
+            .array_at(&["status", "conditions"])
+            .iter()
+            .any(|c| text(c, &["type"]) == "DisruptionTarget" && text(c, &["status"]) == "True");
+        if marked {
+            return Ok(());
+        }
+        let mut pod = pod.clone();
+        put_condition(
+            &mut pod,
+            value!({
+                "type": "DisruptionTarget",
+                "status": "True",
+                "lastProbeTime": null,
+                "lastTransitionTime": (format!("{now:.0}")),
+                "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting",
+            }),
+        );
+        self.objects.update("", "pods", namespace, name, "status", pod).await.map(|_| ())
     }
 
     /// Takes one disruption from the pod's budget, if it has one.
@@ -169,12 +204,18 @@ fn set_condition(budget: &mut Value, now: Timestamp) {
         "reason": "InsufficientPods",
         "message": "",
     });
-    match budget.at_mut(&["status", "conditions"]).and_then(Value::as_array_mut) {
+    put_condition(budget, condition);
+}
+
+/// Puts a condition in the place of another of its type.
+fn put_condition(object: &mut Value, condition: Value) {
+    let kind = text(&condition, &["type"]).to_owned();
+    match object.at_mut(&["status", "conditions"]).and_then(Value::as_array_mut) {
         Some(conditions) => {
-            conditions.retain(|c| c.str_at(&["type"]) != Some("DisruptionAllowed"));
+            conditions.retain(|c| c.str_at(&["type"]) != Some(&kind));
             conditions.push(condition);
         }
-        None => budget.set_at(&["status", "conditions"], vec![condition]),
+        None => object.set_at(&["status", "conditions"], vec![condition]),
     }
 }
 

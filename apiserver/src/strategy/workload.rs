@@ -77,3 +77,15 @@ pub(super) fn same_selector(errors: &mut Errors, new: &Value, old: &Value) {
         errors.push(FieldError::invalid(&path, now.cloned().unwrap_or_default(), IMMUTABLE));
     }
 }
+
+/// The warnings of a pod template.
+pub(super) fn warnings(ctx: &crate::seams::StrategyContext<'_>, object: &Value, at: &[&str]) -> Vec<String> {
+    let Some(template) = object.at(at).filter(|_| ctx.subresource.is_empty()) else { return Vec::new() };
+    let path = at.iter().skip(1).fold(Path::new(at[0]), |path, key| path.child(key));
+    super::core::pod::warnings::of(
+        template.get("spec"),
+        template.get("metadata"),
+        &path.child("spec"),
+        &path.child("metadata"),
+    )
+}

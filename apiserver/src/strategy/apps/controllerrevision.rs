@@ -15,7 +15,7 @@ impl Strategy for ControllerRevision {
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        if object.get("data").is_none() {
+        if object.get("data").is_none_or(Value::is_null) {
             errors.push(FieldError::required(&Path::new("data"), "data is mandatory"));
         }
         if object.i64_at(&["revision"]).is_some_and(|r| r < 0) {

@@ -51,7 +51,7 @@ impl Strategy for DaemonSet {
             errors.extend(apimachinery::selector::validate_label_selector(selector, &path.child("selector")));
         }
         workload::matches_template(&mut errors, spec, &path);
-        if let Some(selector) = spec.get("selector")
+        if let Some(selector) = spec.get("selector").filter(|s| !s.is_null())
             && workload::is_empty_selector(selector)
         {
             let why = "empty selector is invalid for daemonset";
@@ -62,6 +62,10 @@ impl Strategy for DaemonSet {
         update_strategy(&mut errors, spec.get("updateStrategy"), &path.child("updateStrategy"));
         not_negative(&mut errors, spec, &path, "revisionHistoryLimit");
         errors
+    }
+
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        workload::warnings(ctx, object, &["spec", "template"])
     }
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {

@@ -24,6 +24,10 @@ impl Strategy for Deployment {
         errors
     }
 
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        workload::warnings(ctx, object, &["spec", "template"])
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
             return crate::strategy::replica_status(object, &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"]);
@@ -92,5 +96,52 @@ pub(super) fn rolling(errors: &mut Errors, update: &Value, path: &Path, surge: &
     }
     if let Some(value) = update.get("maxUnavailable") {
         at_most_all(errors, value, &path.child("maxUnavailable"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update};
+    use expect_test::expect;
+
+    const GOOD: &str = "spec: {selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: \
+                        {restartPolicy: Always, dnsPolicy: ClusterFirst, containers: [{name: c, image: i, \
+                        imagePullPolicy: Always, terminationMessagePolicy: File}]}}}";
+
+    #[test]
+    fn good_ones_pass() {
+        check_invalid(&Deployment, GOOD, expect![[""]]);
+    }
+
+    #[test]
+    fn selector_and_template_belong_together() {
+        check_invalid(&Deployment, "spec: {}", expect![[r#"
+            spec.selector: Required value
+            spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`
+            spec.template.spec.containers: Required value
+        "#]]);
+        check_invalid(&Deployment, &GOOD.replacen("app: a", "app: b", 1), expect![[r#"
+            spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
+        "#]]);
+        check_invalid_update(&Deployment, GOOD, &GOOD.replace("app: a", "app: b"), expect![[r#"
+            spec.selector: Invalid value: {"matchLabels":{"app":"b"}}: field is immutable
+        "#]]);
+    }
+
+    #[test]
+    fn rolling_updates_make_progress() {
+        let with = |more: &str| GOOD.replacen("spec: {", &format!("spec: {{{more}, "), 1);
+        let zero = "strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 0%}}";
+        check_invalid(&Deployment, &with(zero), expect![[r#"
+            spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "0%": may not be 0 when `maxSurge` is 0
+        "#]]);
+        check_invalid(&Deployment, &with("strategy: {type: Zap}"), expect![[r#"
+            spec.strategy: Unsupported value: {"Type":"Zap","RollingUpdate":null}: supported values: "Recreate", "RollingUpdate"
+        "#]]);
+        check_invalid(&Deployment, &with("replicas: -1, progressDeadlineSeconds: 5, minReadySeconds: 6"), expect![[r#"
+            spec.replicas: Invalid value: -1: must be greater than or equal to 0
+            spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds
+        "#]]);
     }
 }

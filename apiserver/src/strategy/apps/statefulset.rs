@@ -35,6 +35,10 @@ impl Strategy for StatefulSet {
         errors
     }
 
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        workload::warnings(ctx, object, &["spec", "template"])
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
             let fields = ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
@@ -122,5 +126,23 @@ fn update_strategy(errors: &mut Errors, spec: &Value, path: &Path) {
             let shown = internal_form::of_type("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", Some(strategy));
             errors.push(FieldError::invalid(path, shown, why));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::check_invalid_update;
+    use expect_test::expect;
+
+    #[test]
+    fn few_fields_change() {
+        let old = "spec: {podManagementPolicy: OrderedReady, serviceName: s, selector: {matchLabels: {a: b}}, template: \
+                   {metadata: {labels: {a: b}}, spec: {restartPolicy: Always, dnsPolicy: Default, containers: [{name: c, \
+                   image: i, imagePullPolicy: Always, terminationMessagePolicy: File}]}}}";
+        check_invalid_update(&StatefulSet, old, &old.replace("image: i,", "image: j,"), expect![[""]]);
+        check_invalid_update(&StatefulSet, old, &old.replace("serviceName: s", "serviceName: t"), expect![[r#"
+            spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden
+        "#]]);
     }
 }

@@ -30,6 +30,10 @@ impl Strategy for CronJob {
         errors
     }
 
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        crate::strategy::workload::warnings(ctx, object, &["spec", "jobTemplate", "spec", "template"])
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
         if ctx.subresource.is_empty() {

@@ -27,6 +27,12 @@ impl Strategy for Job {
         if object.bool_at(&["spec", "manualSelector"]) != Some(true) {
             generate_selector(object);
         }
+        // A job without labels of its own has its template's.
+        if same(object.at(&["metadata", "labels"]), None)
+            && let Some(labels) = object.at(&["spec", "template", "metadata", "labels"]).cloned()
+        {
+            object.set_at(&["metadata", "labels"], labels);
+        }
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
@@ -47,6 +53,10 @@ impl Strategy for Job {
             errors.push(FieldError::invalid(&field, labels.cloned().unwrap_or_default(), why));
         }
         errors
+    }
+
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        crate::strategy::workload::warnings(ctx, object, &["spec", "template"])
     }
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
@@ -229,4 +239,69 @@ fn template_kept(object: &Value, old: &Value) -> Option<Value> {
         }
     }
     Some(template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update, check_prepared};
+    use expect_test::expect;
+
+    const TEMPLATE: &str = "template: {metadata: {labels: {batch.kubernetes.io/controller-uid: u}}, spec: {restartPolicy: \
+                            Never, dnsPolicy: Default, containers: [{name: c, image: i, imagePullPolicy: Always, \
+                            terminationMessagePolicy: File}]}}";
+
+    fn job(spec: &str) -> String {
+        let selector = "selector: {matchLabels: {batch.kubernetes.io/controller-uid: u}}";
+        format!("metadata: {{name: j, uid: u}}\nspec: {{{selector}, {TEMPLATE}{spec}}}")
+    }
+
+    #[test]
+    fn the_selector_is_made_of_the_uid() {
+        check_prepared(&Job, "metadata: {name: j, uid: u}\nspec: {template: {spec: {}}}", expect![[r#"
+            metadata:
+              labels:
+                batch.kubernetes.io/controller-uid: u
+                batch.kubernetes.io/job-name: j
+                controller-uid: u
+                job-name: j
+              name: j
+              uid: u
+            spec:
+              selector:
+                matchLabels:
+                  batch.kubernetes.io/controller-uid: u
+              template:
+                metadata:
+                  labels:
+                    batch.kubernetes.io/controller-uid: u
+                    batch.kubernetes.io/job-name: j
+                    controller-uid: u
+                    job-name: j
+                spec: {}
+            status: {}
+        "#]]);
+    }
+
+    #[test]
+    fn numbers_and_policies_are_checked() {
+        check_invalid(&Job, &job(""), expect![[""]]);
+        check_invalid(&Job, &job(", parallelism: -1, podFailurePolicy: {rules: [{action: Zap}]}"), expect![[r#"
+            spec.parallelism: Invalid value: -1: must be greater than or equal to 0
+            spec.podFailurePolicy.rules[0].action: Unsupported value: "Zap": supported values: "Count", "FailIndex", "FailJob", "Ignore"
+            spec.podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and OnPodConditions is required
+        "#]]);
+        check_invalid(&Job, &job("").replace("Never", "Always"), expect![[r#"
+            spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"
+        "#]]);
+    }
+
+    #[test]
+    fn completions_stay_unless_indexed() {
+        check_invalid_update(&Job, &job(", completions: 1"), &job(", completions: 2"), expect![[r#"
+            spec.completions: Invalid value: 2: field is immutable
+        "#]]);
+        let indexed = |n: u8| job(&format!(", completionMode: Indexed, completions: {n}, parallelism: {n}"));
+        check_invalid_update(&Job, &indexed(1), &indexed(2), expect![[""]]);
+    }
 }

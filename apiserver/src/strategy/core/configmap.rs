@@ -67,3 +67,22 @@ pub(super) fn frozen(object: &Value, old: &Value, fields: &[&str]) -> Errors {
     }
     errors
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update};
+    use expect_test::expect;
+
+    #[test]
+    fn keys_are_checked_and_frozen() {
+        check_invalid(&ConfigMap, "data: {'..': x, ok: y}\nbinaryData: {ok: AA==}", expect![[r#"
+            data[..]: Invalid value: "..": must not be '..'
+            data[ok]: Invalid value: "ok": duplicate of key present in binaryData
+        "#]]);
+        check_invalid_update(&ConfigMap, "immutable: true\ndata: {a: b}", "data: {a: c}", expect![[r#"
+            immutable: Forbidden: field is immutable when `immutable` is set
+            data: Forbidden: field is immutable when `immutable` is set
+        "#]]);
+    }
+}

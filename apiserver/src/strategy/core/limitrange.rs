@@ -58,7 +58,12 @@ fn item(errors: &mut Errors, limit: &Value, path: &Path, kind: &str) {
             if let (Some(less), Some(more)) = (low.1, high.1)
                 && less > more
             {
-                let shown = if at == "min" || at == "defaultRequest" && low.0 == "default request" { less } else { more };
+                // Upstream shows the amount at whose place the problem is told, but for a default below the minimum.
+                let shown = match (low.0, at) {
+                    ("min", "defaultRequest") => more,
+                    ("min", _) | ("default request", _) | ("default", _) => less,
+                    _ => more,
+                };
                 let why = format!("{} value {less} is greater than {} value {more}", low.0, high.0);
                 errors.push(FieldError::invalid(&path.child(at).key(name), shown.to_string(), &why));
             }

@@ -60,8 +60,8 @@ fn label(object: &mut Value) {
 
 fn finalizers(object: &Value) -> Errors {
     let mut errors = Errors::new();
-    for name in string_list(object.at(&["spec", "finalizers"])) {
-        let path = Path::new("spec").child("finalizers");
+    for (at, name) in string_list(object.at(&["spec", "finalizers"])).into_iter().enumerate() {
+        let path = Path::new("spec").child("finalizers").index(at);
         crate::strategy::check::problems(&mut errors, &path, &name, names::qualified_name(&name));
         if !name.contains('/') && name != "kubernetes" && name != "foregroundDeletion" && name != "orphan" {
             let why = "name is neither a standard finalizer name nor is it fully qualified";

@@ -70,6 +70,28 @@ impl Strategy for PersistentVolume {
         errors
     }
 
+    fn warnings(&self, _ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if text(object, &["spec", "persistentVolumeReclaimPolicy"]) == "Recycle" {
+            let why = "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the \
+                       recommended approach is to use dynamic provisioning.";
+            found.push(why.into());
+        }
+        for (source, why) in [
+            ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+            ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+            ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
+            ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+            ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
+            ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ] {
+            if object.at(&["spec", source]).is_some() {
+                found.push(format!("spec.{source}: {why}"));
+            }
+        }
+        found
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
             return Vec::new();
@@ -184,5 +206,51 @@ fn sources(errors: &mut Errors, spec: &Value, path: &Path) {
     }
     if seen == 0 {
         errors.push(FieldError::required(path, "must specify a volume type"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update};
+    use expect_test::expect;
+
+    const VOLUME: &str = "spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /d, type: ''}}";
+
+    #[test]
+    fn volumes_have_one_source_and_a_size() {
+        check_invalid(&PersistentVolume, "spec: {}", expect![[r#"
+            spec.accessModes: Required value
+            spec.capacity: Required value
+            spec.capacity: Unsupported value: null: supported values: "storage"
+            spec: Required value: must specify a volume type
+        "#]]);
+        check_invalid(
+            &PersistentVolume,
+            "spec: {capacity: {storage: '0'}, accessModes: [ReadWriteOnce], hostPath: {path: /}, nfs: {server: s, path: \
+             /p}, persistentVolumeReclaimPolicy: Recycle}",
+            expect![[r#"
+                spec.capacity[storage]: Invalid value: "0": must be greater than zero
+                spec.nfs: Forbidden: may not specify more than 1 volume type
+                spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_source_stays() {
+        check_invalid_update(&PersistentVolume, VOLUME, &VOLUME.replace("/d", "/z"), expect![[r#"
+            spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation
+            @@ -2,7 +2,7 @@
+              "GCEPersistentDisk": null,
+              "AWSElasticBlockStore": null,
+              "HostPath": {
+            -  "Path": "/d",
+            +  "Path": "/z",
+               "Type": ""
+              },
+              "Glusterfs": null,
+
+        "#]]);
     }
 }

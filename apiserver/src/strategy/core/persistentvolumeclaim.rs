@@ -180,3 +180,51 @@ fn put_back(munged: &mut Value, old: &Value, path: &[&str]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update};
+    use expect_test::expect;
+
+    const CLAIM: &str = "spec: {accessModes: [ReadWriteOnce], volumeName: v, volumeMode: Block, resources: {requests: \
+                         {storage: 2Gi}}}\nstatus: {phase: Bound, capacity: {storage: 2Gi}}";
+
+    #[test]
+    fn claims_say_what_they_want() {
+        check_invalid(&PersistentVolumeClaim, "spec: {}", expect![[r#"
+            spec.accessModes: Required value: at least 1 access mode is required
+            spec.resources[storage]: Required value
+        "#]]);
+        check_invalid(
+            &PersistentVolumeClaim,
+            "spec: {accessModes: [Zap], resources: {requests: {storage: '-1'}}, dataSourceRef: {kind: Pod, name: b}}",
+            expect![[r#"
+                spec.accessModes: Unsupported value: "Zap": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"
+                spec.resources[storage]: Invalid value: "-1": must be greater than zero
+                spec.dataSourceRef: Invalid value: "Pod": must be 'PersistentVolumeClaim' when referencing the default apiGroup
+            "#]],
+        );
+    }
+
+    #[test]
+    fn bound_claims_only_grow() {
+        check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replacen("2Gi", "3Gi", 1), expect![[""]]);
+        check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replacen("2Gi", "1Gi", 1), expect![[r#"
+            spec.resources.requests.storage: Forbidden: field can not be less than status.capacity
+        "#]]);
+        check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replace("volumeName: v", "volumeName: w"), expect![[r#"
+            spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims
+            @@ -9,7 +9,7 @@
+                "storage": "2Gi"
+               }
+              },
+            - "VolumeName": "v",
+            + "VolumeName": "w",
+              "StorageClassName": null,
+              "VolumeMode": "Block",
+              "DataSource": null,
+
+        "#]]);
+    }
+}

@@ -13,6 +13,7 @@ mod security;
 pub(in crate::strategy) mod spec;
 mod update;
 pub(in crate::strategy) mod volume;
+pub(in crate::strategy) mod warnings;
 
 use apimachinery::{FieldError, Path, Value};
 
@@ -50,6 +51,10 @@ impl Strategy for Pod {
         }
         mirror_account(pod);
         scheduling::merge_label_keys(pod);
+        security::take_app_armor_annotations(pod);
+        if !ctx.features.enabled("ContainerStopSignals") {
+            drop_stop_signals(pod);
+        }
     }
 
     fn prepare_update(&self, ctx: &StrategyContext<'_>, pod: &mut Value, old: &Value) {
@@ -98,6 +103,10 @@ impl Strategy for Pod {
         errors
     }
 
+    fn warnings(&self, _ctx: &StrategyContext<'_>, pod: &Value, _old: Option<&Value>) -> Vec<String> {
+        warnings::of(pod.get("spec"), pod.get("metadata"), &Path::new("spec"), &Path::new("metadata"))
+    }
+
     /// A pod that no node has, or that has ended, goes at once; else it has its grace period, at least a second unless
     /// it is forced.
     fn graceful_deletion(&self, pod: &Value, requested: Option<i64>) -> Option<i64> {
@@ -133,6 +142,19 @@ fn mirror_account(pod: &mut Value) {
     }
 }
 
+/// The field exists only where its gate is on.
+fn drop_stop_signals(pod: &mut Value) {
+    for list in ["containers", "initContainers"] {
+        let containers = pod.at_mut(&["spec", list]).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            container.remove_at(&["lifecycle", "stopSignal"]);
+            if container.at(&["lifecycle"]).is_some_and(|l| crate::strategy::check::same(Some(l), None)) {
+                container.remove_at(&["lifecycle"]);
+            }
+        }
+    }
+}
+
 /// Keys that a selector names twice, by itself and by `matchLabelKeys`.
 fn conflicting_keys(errors: &mut Errors, pod: &Value, path: &Path) {
     let why = "exists in both matchLabelKeys and labelSelector";
@@ -150,3 +172,6 @@ fn conflicting_keys(errors: &mut Errors, pod: &Value, path: &Path) {
     }
     report(pod.array_at(&["spec", "topologySpreadConstraints"]), &path.child("topologySpreadConstraints"));
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,10 @@ impl Strategy for ReplicationController {
         errors
     }
 
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        workload::warnings(ctx, object, &["spec", "template"])
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
             let fields = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];

@@ -46,6 +46,10 @@ impl Strategy for Secret {
         errors
     }
 
+    fn warnings(&self, _ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        tls_warning(object).into_iter().collect()
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let kind = text(object, &["type"]);
@@ -56,6 +60,24 @@ impl Strategy for Secret {
         errors.extend(self.validate_create(ctx, object));
         errors
     }
+}
+
+/// Go's warning about a pair that is none.
+fn tls_warning(object: &Value) -> Option<String> {
+    let pem = |key: &str| {
+        let encoded = object.at(&["data", key]).and_then(Value::as_str).unwrap_or_default();
+        STANDARD.decode(encoded).ok().and_then(|b| String::from_utf8(b).ok()).unwrap_or_default()
+    };
+    if text(object, &["type"]) != "kubernetes.io/tls" {
+        return None;
+    }
+    if !pem("tls.crt").contains("-----BEGIN CERTIFICATE-----") {
+        return Some("tls: failed to find any PEM data in certificate input".into());
+    }
+    if !pem("tls.key").contains("-----BEGIN ") {
+        return Some("tls: failed to find any PEM data in key input".into());
+    }
+    None
 }
 
 /// `stringData` goes into `data`, base64 encoded.
@@ -135,4 +157,38 @@ fn json_error(bytes: &[u8]) -> String {
 
 fn quoted_char(byte: u8) -> String {
     format!("'{}'", char::from(byte).escape_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::{check_invalid, check_invalid_update, check_prepared};
+    use expect_test::expect;
+
+    #[test]
+    fn each_type_demands_its_keys() {
+        check_invalid(&Secret, "type: kubernetes.io/tls", expect![[r#"
+            data[tls.crt]: Required value
+            data[tls.key]: Required value
+        "#]]);
+        check_invalid(&Secret, "type: kubernetes.io/basic-auth\ndata: {username: YQ==}", expect![[""]]);
+        check_invalid(&Secret, "type: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: eA==}", expect![[r#"
+            data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character 'x' looking for beginning of value
+        "#]]);
+        check_invalid(&Secret, "type: kubernetes.io/service-account-token", expect![[r#"
+            metadata.annotations[kubernetes.io/service-account.name]: Required value
+        "#]]);
+    }
+
+    #[test]
+    fn strings_become_data_and_the_type_stays() {
+        check_prepared(&Secret, "stringData: {a: hello}\ndata: {a: AA==, b: AA==}", expect![[r#"
+            data:
+              a: aGVsbG8=
+              b: AA==
+        "#]]);
+        check_invalid_update(&Secret, "type: Opaque", "type: x/y", expect![[r#"
+            type: Invalid value: "x/y": field is immutable
+        "#]]);
+    }
 }

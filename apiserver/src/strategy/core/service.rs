@@ -42,6 +42,21 @@ impl Strategy for Service {
         errors
     }
 
+    fn warnings(&self, ctx: &StrategyContext<'_>, service: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if !ctx.subresource.is_empty() {
+            return found;
+        }
+        if !service.array_at(&["spec", "externalIPs"]).is_empty() {
+            found.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".into());
+        }
+        if text(service, &["spec", "trafficDistribution"]) == "PreferClose" {
+            let why = "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"";
+            found.push(why.into());
+        }
+        found
+    }
+
     fn validate_update(&self, ctx: &StrategyContext<'_>, service: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
         if ctx.subresource.is_empty() {
@@ -404,3 +419,6 @@ fn traffic(errors: &mut Errors, service: &Value, spec: &Value, path: &Path) {
         one_of(errors, spec, path, "trafficDistribution", &supported);
     }
 }
+
+#[cfg(test)]
+mod tests;

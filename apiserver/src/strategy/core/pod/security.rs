@@ -165,6 +165,30 @@ fn windows_options(errors: &mut Errors, context: &Value, path: &Path) {
     }
 }
 
+/// Profiles that are said by the old annotations become fields, where there are none yet.
+pub(super) fn take_app_armor_annotations(pod: &mut Value) {
+    let annotations = pod.at(&["metadata", "annotations"]).cloned().unwrap_or_default();
+    for list in ["containers", "initContainers"] {
+        let containers = pod.at_mut(&["spec", list]).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let key = format!("container.apparmor.security.beta.kubernetes.io/{}", text(container, &["name"]));
+            let Some(said) = annotations.get(&key).and_then(Value::as_str) else { continue };
+            if container.at(&["securityContext", "appArmorProfile"]).is_some() {
+                continue;
+            }
+            let profile = match said {
+                "runtime/default" => crate::value!({ "type": "RuntimeDefault" }),
+                "unconfined" => crate::value!({ "type": "Unconfined" }),
+                local => match local.strip_prefix("localhost/") {
+                    Some(name) => crate::value!({ "type": "Localhost", "localhostProfile": (name) }),
+                    None => continue,
+                },
+            };
+            container.set_at(&["securityContext", "appArmorProfile"], profile);
+        }
+    }
+}
+
 /// A container's.
 pub(super) fn validate_container(errors: &mut Errors, container: &Value, path: &Path, host_users: bool) {
     let Some(context) = container.get("securityContext") else { return };

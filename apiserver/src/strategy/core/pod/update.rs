@@ -19,6 +19,14 @@ pub(super) fn validate(errors: &mut Errors, new: &Value, old: &Value) {
     if !containers_same_number(errors, new, old, &spec) {
         return;
     }
+    for list in ["containers", "initContainers"] {
+        for (at, container) in new.array_at(&["spec", list]).iter().enumerate() {
+            // Said a second time, as upstream does.
+            if text(container, &["image"]).trim().is_empty() {
+                errors.push(FieldError::required(&spec.child(list).index(at).child("image"), ""));
+            }
+        }
+    }
     deadline(errors, new, old, &spec);
     let gates = new.array_at(&["spec", "schedulingGates"]);
     let before = old.array_at(&["spec", "schedulingGates"]);
@@ -264,6 +272,10 @@ fn keep_compute(container: &mut Value, before: &Value) {
                     container.remove_at(&path);
                 }
             }
+        }
+        let empty = container.at(&["resources", kind]).is_some_and(|list| same(Some(list), None));
+        if empty && before.at(&["resources", kind]).is_none() {
+            container.remove_at(&["resources", kind]);
         }
     }
 }

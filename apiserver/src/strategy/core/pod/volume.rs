@@ -226,6 +226,21 @@ fn projected_part<'a>(
                 claim_path(errors, target, list, target, paths);
             }
         }
+        "podCertificate" => {
+            required(errors, part, path, "signerName");
+            let files: Vec<&str> = ["credentialBundlePath", "keyPath", "certificateChainPath"]
+                .iter()
+                .map(|key| text(part, &[key]))
+                .filter(|file| !file.is_empty())
+                .collect();
+            if files.is_empty() {
+                let why = "specify at least one of credentialBundlePath, keyPath, and certificateChainPath";
+                errors.push(FieldError::required(path, why));
+            }
+            for file in files {
+                claim_path(errors, file, list, file, paths);
+            }
+        }
         _ => {
             required(errors, part, path, "path");
         }
