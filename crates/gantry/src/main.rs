@@ -9,10 +9,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Main = fn(Vec<OsString>) -> ExitCode;
 
-const PROGRAMS: [(&str, Main); 4] = [
+const PROGRAMS: [(&str, Main); 5] = [
     ("kube-apiserver", |args| apiserver::cli::main(args)),
     ("kube-scheduler", |args| scheduler::cli::main(args)),
     ("kube-controller-manager", |args| controller_manager::cli::main(args)),
+    ("kubelet", |args| kubelet::cli::main(args)),
     ("kube-proxy", |args| kube_proxy::cli::main(args)),
 ];
 
