@@ -66,3 +66,6 @@ fn user_value(user: &UserInfo) -> Value {
 fn created_status() -> Value {
     value!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 })
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,19 +57,21 @@ impl Eviction {
                     Err(status) => return Err(status),
                 }
             }
-            let wanted = options.str_at(&["preconditions", "uid"]).unwrap_or_default();
-            let is_meant = wanted.is_empty() || wanted == meta(&pod, "uid");
-            if !dry_run && is_meant {
-                match self.mark(&pod, namespace, name, request.now).await {
-                    Ok(()) => {}
-                    Err(status) if status.is_conflict() => continue,
-                    Err(status) => return Err(status),
-                }
-            }
             // The pod must still be the one that was judged; a precondition of the caller's own is kept.
             let mut options = options.clone();
             if options.at(&["preconditions", "uid"]).is_none() {
                 options.set_at(&["preconditions", "uid"], meta(&pod, "uid"));
+            }
+            if !dry_run && is_meant(&options, &pod) {
+                match self.mark(&pod, namespace, name, request.now).await {
+                    // The mark made a new version of the pod that the caller means.
+                    Ok(Some(version)) if options.at(&["preconditions", "resourceVersion"]).is_some() => {
+                        options.set_at(&["preconditions", "resourceVersion"], version);
+                    }
+                    Ok(_) => {}
+                    Err(status) if status.is_conflict() => continue,
+                    Err(status) => return Err(status),
+                }
             }
             self.objects.delete("", "pods", namespace, name, options).await?;
             return Ok(created_status());
@@ -77,14 +79,20 @@ impl Eviction {
         Err(too_many("Too many concurrent evictions of this pod", None, 10))
     }
 
-    /// Says on the pod why it goes.
-    async fn mark(&self, pod: &Value, namespace: &str, name: &str, now: Timestamp) -> Result<(), Status> {
+    /// Says on the pod why it goes; its new version, if that was not said yet.
+    async fn mark(
+        &self,
+        pod: &Value,
+        namespace: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<String>, Status> {
         let marked = pod
             .array_at(&["status", "conditions"])
             .iter()
             .any(|c| text(c, &["type"]) == "DisruptionTarget" && text(c, &["status"]) == "True");
         if marked {
-            return Ok(());
+            return Ok(None);
         }
         let mut pod = pod.clone();
         put_condition(
@@ -98,7 +106,8 @@ impl Eviction {
                 "message": "Eviction API: evicting",
             }),
         );
-        self.objects.update("", "pods", namespace, name, "status", pod).await.map(|_| ())
+        let marked = self.objects.update("", "pods", namespace, name, "status", pod).await?;
+        Ok(Some(meta(&marked, "resourceVersion").to_owned()))
     }
 
     /// Takes one disruption from the pod's budget, if it has one.
@@ -139,6 +148,13 @@ impl Special for Eviction {
     fn create<'a>(&'a self, request: SpecialRequest<'a>) -> BoxFuture<'a, Result<Value, Status>> {
         Box::pin(self.evict(request))
     }
+}
+
+/// Whether the pod is the one that the caller's preconditions name.
+fn is_meant(options: &Value, pod: &Value) -> bool {
+    ["uid", "resourceVersion"]
+        .iter()
+        .all(|field| options.str_at(&["preconditions", field]).is_none_or(|wanted| wanted == meta(pod, field)))
 }
 
 fn needs_budget(pod: &Value) -> bool {
