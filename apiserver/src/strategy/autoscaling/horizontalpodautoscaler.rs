@@ -83,10 +83,15 @@ fn validate(object: &Value, least: i64) -> Errors {
     errors
 }
 
-/// A reference to an object by kind, name and a version with a group.
-fn reference(errors: &mut Errors, value: &Value, path: &Path) {
+/// A reference to an object by kind and name; what metrics describe may be of any group.
+fn object_name(errors: &mut Errors, value: &Value, path: &Path) {
     required_name(errors, value, path, "kind", names::path_segment_name);
     required_name(errors, value, path, "name", names::path_segment_name);
+}
+
+/// A reference to an object by kind, name and a version with a group.
+fn reference(errors: &mut Errors, value: &Value, path: &Path) {
+    object_name(errors, value, path);
     let version = text(value, &["apiVersion"]);
     let path = path.child("apiVersion");
     match meta::split_api_version(version) {
@@ -139,7 +144,7 @@ fn validate_source(errors: &mut Errors, kind: &str, source: &Value, path: &Path)
     match kind {
         "object" => {
             let described = source.get("describedObject").unwrap_or(&Value::NULL);
-            reference(errors, described, &path.child("describedObject"));
+            object_name(errors, described, &path.child("describedObject"));
             validate_identifier(errors, source, path);
         }
         "resource" | "containerResource" => {
@@ -283,6 +288,16 @@ mod tests {
                 spec.scaleTargetRef.name: Required value
                 spec.scaleTargetRef.apiVersion: Invalid value: "": apiVersion must specify API group
             "#]],
+        );
+    }
+
+    #[test]
+    fn metrics_describe_objects_of_any_group() {
+        check_invalid(
+            &HorizontalPodAutoscaler,
+            "spec: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, apiVersion: apps/v1, name: a}, metrics: [{type: \
+             Object, object: {describedObject: {kind: K, name: a}, metric: {name: m}, target: {type: Value, value: 1}}}]}",
+            expect![""],
         );
     }
 
