@@ -70,6 +70,7 @@ impl Images {
             Err(problem) => {
                 let message = format!("Failed to apply default image tag {:?}: {problem}", container.image);
                 agent.container_event(pod, container, EventType::Warning, "InspectFailed", message.clone());
+                agent.container_event(pod, container, EventType::Warning, "Failed", "Error: InvalidImageName");
                 return Err(self.problem(agent, "InvalidImageName", message));
             }
         };
@@ -79,6 +80,7 @@ impl Images {
             let message =
                 format!("Container image {:?} is not present with pull policy of Never", container.image);
             agent.container_event(pod, container, EventType::Warning, "ErrImageNeverPull", message.clone());
+            agent.container_event(pod, container, EventType::Warning, "Failed", "Error: ErrImageNeverPull");
             return Err(self.problem(agent, "ErrImageNeverPull", message));
         }
         if let Some(found) = present.filter(|_| policy != "Always") {

@@ -12,7 +12,7 @@ use client::resources::{CONFIG_MAPS, EVENTS, NODES, PODS, SECRETS};
 use component::Tasks;
 use kubelet::{Config, Deps, Handle, RealHost};
 use serde_json::{Value, json};
-use support::{BUSYBOX, Containerd, PAUSE, cgroup_root};
+use support::{BUSYBOX, Containerd, PAUSE};
 use testing::{Cluster, eventually, users};
 
 struct Rig {
@@ -122,7 +122,7 @@ impl Rig {
             let left: Vec<_> = std::fs::read_dir(self.containerd.dir.join(dir)).unwrap().collect();
             assert!(left.is_empty(), "{dir}: {left:?}");
         }
-        let groups = format!("/sys/fs/cgroup/memory{}/kubepods/besteffort", cgroup_root());
+        let groups = format!("/sys/fs/cgroup/memory{}/kubepods/besteffort", self.containerd.cgroup_root);
         let pods = std::fs::read_dir(groups).into_iter().flatten().flatten();
         assert_eq!(pods.filter(|e| e.file_name().to_string_lossy().starts_with("pod")).count(), 0);
         self.tasks.kill();
@@ -143,7 +143,7 @@ async fn kubelet(cluster: &Cluster, containerd: &Containerd) -> (Tasks, Handle) 
     config.root_dir = containerd.dir.join("kubelet");
     config.container_logs_dir = containerd.dir.join("links");
     config.kubelet.pod_logs_dir = containerd.dir.join("logs");
-    config.kubelet.cgroup_root = cgroup_root();
+    config.kubelet.cgroup_root.clone_from(&containerd.cgroup_root);
     config.kubelet.cluster_dns = vec!["10.96.0.10".to_owned()];
     config.kubelet.cluster_domain = "cluster.local".to_owned();
     config.pinned_images = vec![PAUSE.to_owned()];

@@ -194,6 +194,9 @@ async fn a_pod_lives_and_leaves_nothing() {
     for reason in ["Pulled", "Created", "Started", "Killing"] {
         rig.event(reason).await;
     }
+    let events = rig.cluster.list(&EVENTS, "default").await;
+    let killing: Vec<_> = events.iter().filter(|e| e["reason"] == "Killing").map(|e| &e["count"]).collect();
+    assert_eq!(killing, [1], "a container is ended once");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(rig.handle.pods().is_empty());
     assert!(rig.runtime.running().is_empty());

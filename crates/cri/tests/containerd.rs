@@ -7,9 +7,9 @@ mod support;
 use std::time::Duration;
 
 use cri::{Runtime as _, RuntimeEvent, v1};
-use support::{BUSYBOX, Containerd, cgroup_root};
+use support::{BUSYBOX, Containerd};
 
-fn sandbox(name: &str) -> v1::PodSandboxConfig {
+fn sandbox(name: &str, cgroup_root: &str) -> v1::PodSandboxConfig {
     v1::PodSandboxConfig {
         metadata: Some(v1::PodSandboxMetadata {
             name: name.to_owned(),
@@ -20,7 +20,7 @@ fn sandbox(name: &str) -> v1::PodSandboxConfig {
         hostname: name.to_owned(),
         labels: [("app".to_owned(), name.to_owned())].into(),
         linux: Some(v1::LinuxPodSandboxConfig {
-            cgroup_parent: format!("{}/{name}", cgroup_root()),
+            cgroup_parent: format!("{cgroup_root}/{name}"),
             ..Default::default()
         }),
         ..Default::default()
@@ -58,7 +58,7 @@ async fn containers_run_exit_and_are_told_of() {
     assert!(conditions.iter().all(|c| c.status), "{conditions:?}");
     let mut events = runtime.events();
 
-    let config = sandbox("one");
+    let config = sandbox("one", &containerd.cgroup_root);
     let sandbox_id = runtime.run_sandbox(&config, "").await.unwrap();
     let status = runtime.sandbox_status(&sandbox_id).await.unwrap();
     assert!(status.network.unwrap().ip.starts_with("10.99.1."));

@@ -81,6 +81,10 @@ fn tell_changes(agent: &Agent, old: &[NodeCondition], new: &[NodeCondition]) {
         if old.iter().any(|c| c.r#type == condition.r#type && c.status == condition.status) {
             continue;
         }
+        // The first state of a node is no change of its readiness.
+        if condition.r#type == "Ready" && !old.iter().any(|c| c.r#type == "Ready") {
+            continue;
+        }
         let reason = match (condition.r#type.as_str(), condition.status.as_str()) {
             ("Ready", "True") => "NodeReady",
             ("Ready", _) => "NodeNotReady",

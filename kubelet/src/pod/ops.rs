@@ -176,16 +176,16 @@ async fn runtime_handler(agent: &Agent, pod: &Pod) -> Result<String, String> {
     class.map(|c| c.handler).map_err(|e| format!("failed to get sandbox runtime: {e}"))
 }
 
-/// Ends a container: its hook first, within the grace, then the signal.
+/// Ends a container: its hook first, within the grace, then the signal. Gives what is left of it.
 pub(crate) async fn kill(
     agent: Arc<Agent>,
     pod: Arc<Pod>,
     name: String,
-    id: String,
+    instance: Instance,
     pod_ip: String,
     grace: Duration,
     why: Why,
-) -> cri::Result<()> {
+) -> cri::Result<Instance> {
     let container = pod.spec.container(&name);
     let message = match &why {
         Why::Stopping => format!("Stopping container {name}"),
@@ -199,7 +199,7 @@ pub(crate) async fn kill(
     let hook = container.and_then(|c| Some((c, c.lifecycle.pre_stop.as_ref()?)));
     if let Some((container, hook)) = hook.filter(|_| !grace.is_zero()) {
         let began = tokio::time::Instant::now();
-        let run = hooks::run(&agent, container, &id, &pod_ip, hook);
+        let run = hooks::run(&agent, container, &instance.id, &pod_ip, hook);
         let problem = match tokio::time::timeout(grace, run).await {
             Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
@@ -217,7 +217,9 @@ pub(crate) async fn kill(
         }
         left = grace.saturating_sub(began.elapsed()).max(GRACE_AFTER_HOOK.min(grace));
     }
-    agent.runtime.stop_container(&id, left).await
+    agent.runtime.stop_container(&instance.id, left).await?;
+    let status = agent.runtime.container_status(&instance.id).await?;
+    Ok(with_last_words(&agent, Instance::from_cri(&instance.sandbox_id, &status)))
 }
 
 /// Removes containers that nothing asks for any more, with their logs.

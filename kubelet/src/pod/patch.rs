@@ -15,7 +15,7 @@ pub(crate) fn status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
     let mut changes = Map::new();
     for (name, value) in &new {
         if old.get(name) != Some(value) {
-            changes.insert(name.clone(), merged(name, value));
+            changes.insert(name.clone(), merged(name, old.get(name), value));
         }
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
@@ -24,9 +24,14 @@ pub(crate) fn status_patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Optio
     (!changes.is_empty()).then(|| json!({"metadata": {"uid": uid}, "status": changes}))
 }
 
-/// Lists of addresses merge by their key on the server: ours is the whole list.
-fn merged(name: &str, value: &Value) -> Value {
+/// Lists of addresses merge by their key on the server: ours is the whole list. Conditions merge too, but others write
+/// some of them, so only what ours no longer say is taken away.
+fn merged(name: &str, old: Option<&Value>, value: &Value) -> Value {
     match value {
+        Value::Array(items) if name == "conditions" => {
+            let olds = old.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            Value::Array(items.iter().map(|item| with_nulls(olds, item)).collect())
+        }
         Value::Array(items) if matches!(name, "podIPs" | "hostIPs") => {
             let mut all = vec![json!({"$patch": "replace"})];
             all.extend(items.iter().cloned());
@@ -34,6 +39,18 @@ fn merged(name: &str, value: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+/// The condition, with a null for each field that its forerunner had and it has not.
+fn with_nulls(olds: &[Value], condition: &Value) -> Value {
+    let mut made = condition.clone();
+    let old = olds.iter().find(|old| old.get("type") == condition.get("type"));
+    if let (Some(Value::Object(old)), Value::Object(made)) = (old, &mut made) {
+        for field in old.keys() {
+            made.entry(field.clone()).or_insert(Value::Null);
+        }
+    }
+    made
 }
 
 #[cfg(test)]
@@ -60,5 +77,22 @@ mod tests {
             status_patch("u", &old, &new).unwrap()["status"]["podIPs"],
             json!([{"$patch": "replace"}, {"ip": "10.0.0.2"}])
         );
+    }
+
+    #[test]
+    fn a_condition_that_turns_true_loses_its_reason() {
+        let old: PodStatus = serde_json::from_value(json!({"conditions": [
+            {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "m"},
+            {"type": "Gate", "status": "True"},
+        ]}))
+        .unwrap();
+        let mut new = old.clone();
+        new.conditions[0].status = "True".into();
+        new.conditions[0].reason.clear();
+        new.conditions[0].message.clear();
+        let conditions = status_patch("u", &old, &new).unwrap()["status"]["conditions"].clone();
+        assert_eq!((&conditions[0]["reason"], &conditions[0]["message"]), (&Value::Null, &Value::Null));
+        assert!(conditions[0].as_object().unwrap().contains_key("reason"), "a null, not nothing: {conditions}");
+        assert!(!conditions[1].as_object().unwrap().contains_key("reason"), "{conditions}");
     }
 }

@@ -62,7 +62,8 @@ pub fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     status.phase = if inputs.old.is_terminal() {
         // A phase never goes back.
         inputs.old.phase.clone()
-    } else if inputs.failed.is_some() && inputs.observed.running().next().is_none() {
+    } else if inputs.failed.is_some() && inputs.terminal {
+        // Not before: a container may be on its way up, and whoever reads a final phase takes its resources.
         "Failed".to_owned()
     } else {
         phase(spec, &status, inputs.terminal).to_owned()

@@ -42,8 +42,9 @@ enum Done {
     Refreshed(Result<Prepared, String>),
     SandboxMade(Result<Sandbox, String>),
     SandboxStopped { id: String, result: cri::Result<()> },
-    Started { name: String, result: Result<Instance, (Failure, Option<Instance>)> },
-    Killed { id: String, result: cri::Result<()> },
+    Started { name: String, result: Box<Result<Instance, (Failure, Option<Instance>)>> },
+    Killed { id: String, result: Box<cri::Result<Instance>> },
+    KillAgain { id: String },
     Cleaned(Result<(), String>),
     Removed,
     Probed { due: Due, outcome: Outcome },
@@ -284,9 +285,7 @@ impl Worker {
         let reported = self.report(&status, now);
         self.leave(&plan, reported, &observed, now);
         let (report_at, leave_at) = (self.report.retry_at, self.leave_at);
-        for at in
-            [plan.wake_at, refresh_at, report_at, leave_at].into_iter().flatten()
-        {
+        for at in [plan.wake_at, refresh_at, report_at, leave_at].into_iter().flatten() {
             wake_at = Some(wake_at.map_or(at, |have| have.min(at)));
         }
         wake_at

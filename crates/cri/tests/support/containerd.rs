@@ -17,6 +17,8 @@ pub(crate) const BUSYBOX: &str = "gantry.test/busybox:1";
 pub(crate) struct Containerd {
     child: Option<Child>,
     pub(crate) dir: PathBuf,
+    /// The cgroup below which this one's pods are.
+    pub(crate) cgroup_root: String,
     pub(crate) runtime: ContainerdRuntime,
     pub(crate) tasks: Tasks,
 }
@@ -47,7 +49,13 @@ impl Containerd {
         }
         let tasks = Tasks::new("containerd-test");
         let runtime = ContainerdRuntime::new(dir.join("s").to_str().unwrap(), &tasks);
-        let mut made = Self { child: None, dir, runtime, tasks };
+        let mut made = Self {
+            child: None,
+            dir,
+            cgroup_root: format!("/gc-{name}-{}", std::process::id()),
+            runtime,
+            tasks,
+        };
         made.spawn();
         made.runtime.ready(Duration::from_secs(20)).await.unwrap();
         for (image, entrypoint) in [(PAUSE, vec!["/bin/sleep", "2147483647"]), (BUSYBOX, vec![])] {
@@ -80,6 +88,7 @@ impl Containerd {
         }
     }
 
+    #[allow(dead_code, reason = "not every test file has pods of its own making")]
     /// Stops and removes all pods, so that dropping leaves nothing.
     pub(crate) async fn clear(&self) {
         for sandbox in self.runtime.list_sandboxes(&[]).await.unwrap() {
@@ -100,14 +109,9 @@ impl Drop for Containerd {
         self.kill();
         kill_shims(&self.dir);
         unmount_below(&self.dir);
-        remove_cgroups(&cgroup_root());
+        remove_cgroups(&self.cgroup_root);
         let _ = std::fs::remove_dir_all(&self.dir);
     }
-}
-
-/// The cgroup below which this test process puts its pods.
-pub(crate) fn cgroup_root() -> String {
-    format!("/gc-test-{}", std::process::id())
 }
 
 fn remove_cgroups(root: &str) {

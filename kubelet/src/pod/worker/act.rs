@@ -67,13 +67,17 @@ impl Worker {
             Action::Kill { id, container, grace, why } => {
                 self.busy.killing.insert(id.clone(), *grace);
                 let ip = pod_ip(self, observed);
-                let (id, name, grace, why) = (id.clone(), container.clone(), *grace, why.clone());
-                if why == Why::Changed {
-                    self.backoffs.remove(&name);
+                let Some(instance) = observed.running().map(|(_, i)| i).find(|i| i.id == *id).cloned() else {
+                    return;
+                };
+                if *why == Why::Changed {
+                    self.backoffs.remove(container);
                 }
+                let (name, grace, why) = (container.clone(), *grace, why.clone());
                 self.ops.push(Box::pin(async move {
-                    let result = ops::kill(agent, pod, name, id.clone(), ip, grace, why).await;
-                    Done::Killed { id, result }
+                    let id = instance.id.clone();
+                    let result = ops::kill(agent, pod, name, instance, ip, grace, why).await;
+                    Done::Killed { id, result: Box::new(result) }
                 }));
             }
             Action::CleanUp => {
@@ -119,8 +123,8 @@ impl Worker {
             cancel: self.cancel.clone(),
         };
         let (agent, name) = (Arc::clone(&self.agent), name.to_owned());
-        self.ops.push(Box::pin(
-            async move { Done::Started { name, result: start::start(agent, request).await } },
-        ));
+        self.ops.push(Box::pin(async move {
+            Done::Started { name, result: Box::new(start::start(agent, request).await) }
+        }));
     }
 }

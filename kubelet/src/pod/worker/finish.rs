@@ -5,7 +5,7 @@ use std::sync::Arc;
 use client::EventType;
 use jiff::Timestamp;
 
-use super::{Done, RETRY_MAX, Worker, sleep_until};
+use super::{Done, RETRY_MAX, RETRY_MIN, Worker, sleep_until};
 use crate::backoff::after;
 use crate::pod::observed::{Instance, Observed, Sandbox};
 use crate::pod::ops;
@@ -25,63 +25,16 @@ impl Worker {
                         self.failures.remove("prepare");
                         self.prepared = Some(prepared);
                     }
-                    Err(_) => {
-                        let at = self.retry("prepare");
-                        self.retry_at.insert(String::new(), at);
-                    }
+                    // Its event has been told.
+                    Err(_) => self.wait_for("prepare"),
                 }
             }
             Done::Refreshed(result) => self.refreshed(result),
-            Done::SandboxMade(result) => {
-                self.busy.sandbox = false;
-                self.epoch += 1;
-                match result {
-                    Ok(sandbox) => self.sandbox_made(sandbox),
-                    Err(_) => {
-                        let at = self.retry("sandbox");
-                        self.retry_at.insert(String::new(), at);
-                        // What the runtime made of it all the same.
-                        self.look_again = true;
-                    }
-                }
-            }
-            Done::SandboxStopped { id, result } => {
-                self.busy.sandbox = false;
-                self.epoch += 1;
-                self.look_again = true;
-                match result {
-                    Ok(()) => {
-                        if let Some(sandbox) =
-                            self.observed.as_mut().and_then(|o| o.sandbox.as_mut()).filter(|s| s.id == id)
-                        {
-                            sandbox.stopped = true;
-                            sandbox.ready = false;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "sandbox not stopped");
-                        let at = self.retry("stop");
-                        self.retry_at.insert(String::new(), at);
-                    }
-                }
-            }
-            Done::Started { name, result } => self.started(&name, result),
-            Done::Killed { id, result } => {
-                self.epoch += 1;
-                // What was observed before still shows it running: it counts as being killed until a later look.
-                self.killed.insert(id.clone());
-                match result {
-                    Ok(()) => {
-                        self.failures.remove("kill");
-                        self.look_again = true;
-                    }
-                    Err(error) => {
-                        tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
-                        let at = self.retry("kill");
-                        self.look_at(at);
-                    }
-                }
-            }
+            Done::SandboxMade(result) => self.sandbox_made(result),
+            Done::SandboxStopped { id, result } => self.sandbox_stopped(&id, result),
+            Done::Started { name, result } => self.started(&name, *result),
+            Done::Killed { id, result } => self.killed(&id, *result),
+            Done::KillAgain { id } => drop(self.busy.killing.remove(&id)),
             Done::Cleaned(result) => {
                 self.busy.cleaning = false;
                 match result {
@@ -91,8 +44,7 @@ impl Worker {
                     }
                     Err(error) => {
                         tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "not cleaned up");
-                        let at = self.retry("clean");
-                        self.retry_at.insert(String::new(), at);
+                        self.wait_for("clean");
                     }
                 }
             }
@@ -113,7 +65,56 @@ impl Worker {
         }
     }
 
-    pub(super) fn api_deleted(&mut self, result: Result<(), client::Error>) {
+    /// Notes the end of a container that was told to end. One that has not ended, for whatever reason, is told again.
+    fn killed(&mut self, id: &str, result: cri::Result<Instance>) {
+        self.epoch += 1;
+        self.look_again = true;
+        let delay = match result {
+            Ok(ended) if !ended.is_running() => {
+                if let Some(record) = self.observed.as_mut().and_then(|o| o.find_mut(id)) {
+                    *record = ended;
+                }
+                self.busy.killing.remove(id);
+                return;
+            }
+            Ok(_) => RETRY_MIN,
+            // Gone altogether: the look says the rest.
+            Err(e) if e.is_not_found() => RETRY_MIN,
+            Err(error) => {
+                tracing::warn!(component = "kubelet", %error, %id, "container not stopped");
+                RETRY_MIN * 4
+            }
+        };
+        let id = id.to_owned();
+        self.ops.push(Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Done::KillAgain { id }
+        }));
+    }
+
+    /// The pod's next step waits, longer after each failure of `what`.
+    fn wait_for(&mut self, what: &'static str) {
+        let at = self.retry(what);
+        self.retry_at.insert(String::new(), at);
+    }
+
+    fn sandbox_stopped(&mut self, id: &str, result: cri::Result<()>) {
+        self.busy.sandbox = false;
+        self.epoch += 1;
+        self.look_again = true;
+        if let Err(error) = result {
+            tracing::warn!(component = "kubelet", %error, pod = %self.pod.metadata.name, "sandbox not stopped");
+            self.wait_for("stop");
+            return;
+        }
+        let sandbox = self.observed.as_mut().and_then(|o| o.sandbox.as_mut());
+        if let Some(sandbox) = sandbox.filter(|s| s.id == id) {
+            sandbox.stopped = true;
+            sandbox.ready = false;
+        }
+    }
+
+    fn api_deleted(&mut self, result: Result<(), client::Error>) {
         self.api_delete_busy = false;
         if self.deleted {
             // The informer was faster.
@@ -129,7 +130,7 @@ impl Worker {
         });
     }
 
-    pub(super) fn looked(&mut self, epoch: u64, result: cri::Result<Observed>) {
+    fn looked(&mut self, epoch: u64, result: cri::Result<Observed>) {
         self.looking = false;
         if epoch != self.epoch {
             self.look_again = true;
@@ -172,7 +173,7 @@ impl Worker {
     }
 
     /// Looks again at a later time, whatever happens until then.
-    pub(super) fn look_at(&mut self, at: Timestamp) {
+    fn look_at(&mut self, at: Timestamp) {
         let agent = Arc::clone(&self.agent);
         let inbox = Arc::clone(&self.inbox);
         self.ops.push(Box::pin(async move {
@@ -182,7 +183,15 @@ impl Worker {
         }));
     }
 
-    pub(super) fn sandbox_made(&mut self, sandbox: Sandbox) {
+    fn sandbox_made(&mut self, result: Result<Sandbox, String>) {
+        self.busy.sandbox = false;
+        self.epoch += 1;
+        let Ok(sandbox) = result else {
+            self.wait_for("sandbox");
+            // What the runtime made of it all the same.
+            self.look_again = true;
+            return;
+        };
         self.failures.remove("sandbox");
         let Some(observed) = &mut self.observed else { return };
         // Volumes of the pod's own fields know its address from now on.
@@ -208,7 +217,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn refreshed(&mut self, result: Result<Prepared, String>) {
+    fn refreshed(&mut self, result: Result<Prepared, String>) {
         self.refreshing = false;
         let now = self.agent.now();
         let Some(prepared) = &mut self.prepared else { return };
@@ -222,7 +231,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn started(&mut self, name: &str, result: Result<Instance, (Failure, Option<Instance>)>) {
+    fn started(&mut self, name: &str, result: Result<Instance, (Failure, Option<Instance>)>) {
         self.busy.starting = false;
         self.epoch += 1;
         let (instance, failure) = match result {
@@ -268,7 +277,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn probed(&mut self, due: &Due, outcome: &Outcome) {
+    fn probed(&mut self, due: &Due, outcome: &Outcome) {
         let Some(container) = self.pod.spec.container(&due.container) else { return };
         let success = match outcome {
             Outcome::Success => Some(true),
