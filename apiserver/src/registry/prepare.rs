@@ -326,13 +326,12 @@ fn keep_metadata(object: &mut Value, old: &Value) {
     let old_meta = old.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let uid_missing = meta::uid(object).is_empty();
     let members = metadata(object);
-    for key in ["creationTimestamp", "uid"] {
-        let missing = members.get(key).is_none_or(|v| v.is_null() || v.as_str() == Some(""));
-        if let Some(value) = old_meta.get(key)
-            && (missing || (key == "uid" && uid_missing))
-        {
-            members.insert(key, value.clone());
-        }
+    // Another time of creation is ignored, another uid is not.
+    if let Some(value) = old_meta.get("creationTimestamp") {
+        members.insert("creationTimestamp", value.clone());
+    }
+    if let Some(value) = old_meta.get("uid").filter(|_| uid_missing) {
+        members.insert("uid", value.clone());
     }
     if let Some(value) = old_meta.get("deletionTimestamp") {
         members.insert("deletionTimestamp", value.clone());
