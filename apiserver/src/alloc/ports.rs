@@ -189,9 +189,9 @@ impl Services {
             }
         }
         let mut taken: BTreeSet<i64> = BTreeSet::new();
-        for at in 0..ports.len() {
-            let asked = ports[at].i64_at(&["nodePort"]).unwrap_or(0);
-            let number = ports[at].i64_at(&["port"]).unwrap_or(0);
+        for (at, port) in ports.iter_mut().enumerate() {
+            let asked = port.i64_at(&["nodePort"]).unwrap_or(0);
+            let number = port.i64_at(&["port"]).unwrap_or(0);
             if asked != 0 {
                 let own = u16::try_from(asked).is_ok_and(|p| before.contains(&p));
                 if !own && taken.insert(asked) {
@@ -201,13 +201,13 @@ impl Services {
                     })?;
                 }
             } else if automatic {
-                let port = match by_port.get(&number) {
+                let chosen = match by_port.get(&number) {
                     Some(shared) => *shared,
                     None => map.take_next(&*self.rng)?,
                 };
-                by_port.insert(number, port);
-                taken.insert(i64::from(port));
-                ports[at].set_at(&["nodePort"], i64::from(port));
+                by_port.insert(number, chosen);
+                taken.insert(i64::from(chosen));
+                port.set_at(&["nodePort"], i64::from(chosen));
             }
         }
         if !ports.is_empty() {

@@ -37,7 +37,7 @@ impl fmt::Debug for Rbac {
 
 impl Rbac {
     pub fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects, index: RwLock::default(), sources: Mutex::new(Sources::new()) }
+        Self { objects, index: RwLock::default(), sources: Mutex::new(Sources::default()) }
     }
 
     /// The index of the newest roles and bindings.

@@ -17,12 +17,14 @@ use crate::seams::{Authenticator, PeerCertificate, UserInfo};
 /// connection has one, so this is enough for as many distinct users; past it everything is forgotten and checked anew.
 const CACHE_MAX: usize = 4096;
 
+/// Verified certificates with their user and the second after which they count no more.
+type Verified = BTreeMap<Arc<[u8]>, (i64, Arc<UserInfo>)>;
+
 /// Authenticates [`PeerCertificate`]s against an authority.
 pub struct X509 {
     verifier: ClientVerifier,
     clock: Arc<dyn env::Clock>,
-    /// Verified certificates with their user and the second after which they count no more.
-    verified: Mutex<BTreeMap<Arc<[u8]>, (i64, Arc<UserInfo>)>>,
+    verified: Mutex<Verified>,
 }
 
 impl fmt::Debug for X509 {

@@ -6,7 +6,9 @@ use crate::value;
 use crate::values::strings;
 
 /// Name, concurrency shares, lendable percent and (queues, hand size, queue length); without queues it rejects.
-const LEVELS: [(&str, i64, i64, Option<(i64, i64, i64)>); 7] = [
+type Level = (&'static str, i64, i64, Option<(i64, i64, i64)>);
+
+const LEVELS: [Level; 7] = [
     ("catch-all", 5, 0, None),
     ("global-default", 20, 50, Some((128, 6, 50))),
     ("leader-election", 10, 0, Some((16, 4, 50))),
@@ -26,7 +28,9 @@ enum Covers {
 
 /// Name, priority level, precedence, distinguisher (empty: none), subjects and coverage. Subjects are `g:GROUP`,
 /// `u:USER` or `s:NAMESPACE/NAME`.
-const SCHEMAS: [(&str, &str, i64, &str, &[&str], Covers); 11] = [
+type Schema = (&'static str, &'static str, i64, &'static str, &'static [&'static str], Covers);
+
+const SCHEMAS: [Schema; 11] = [
     (
         "catch-all",
         "catch-all",

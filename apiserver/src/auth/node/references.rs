@@ -34,11 +34,13 @@ pub struct NodePods {
     by_node: BTreeMap<String, BTreeSet<ObjectKey>>,
 }
 
-impl NodePods {
-    pub fn new() -> Self {
+impl Default for NodePods {
+    fn default() -> Self {
         Self { pods: Mirror::new("", "pods"), by_node: BTreeMap::new() }
     }
+}
 
+impl NodePods {
     /// Takes up what changed.
     pub fn refresh(&mut self, objects: &dyn Objects) {
         let by_node = &mut self.by_node;

@@ -122,7 +122,7 @@ fn a_node_has_one_lease_and_one_csinode() {
 #[test]
 fn references_follow_pods() {
     let objects = FakeObjects::with(OBJECTS);
-    let mut pods = NodePods::new();
+    let mut pods = NodePods::default();
     pods.refresh(&*objects);
     assert!(pods.reaches(&*objects, "n1", Kind::Secret, "ns", "s1"));
     objects.remove("", "pods", "ns", "p");

@@ -150,8 +150,8 @@ pub struct Sources {
     bindings: Mirror<Arc<Binding>>,
 }
 
-impl Sources {
-    pub fn new() -> Self {
+impl Default for Sources {
+    fn default() -> Self {
         Self {
             cluster_roles: Mirror::new(GROUP, RESOURCES[0]),
             roles: Mirror::new(GROUP, RESOURCES[1]),
@@ -159,7 +159,9 @@ impl Sources {
             bindings: Mirror::new(GROUP, RESOURCES[3]),
         }
     }
+}
 
+impl Sources {
     pub fn revisions(objects: &dyn Objects) -> Revisions {
         RESOURCES.map(|resource| objects.last_change(GROUP, resource))
     }

@@ -109,11 +109,9 @@ fn of_type(errors: &mut Errors, object: &Value, path: &Path) {
         }
         "kubernetes.io/dockercfg" => docker(errors, object, path, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => docker(errors, object, path, ".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            // One of them is enough.
-            if !has("username") && !has("password") {
-                need(&["username", "password"]);
-            }
+        // One of them is enough.
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            need(&["username", "password"]);
         }
         "kubernetes.io/ssh-auth" => need(&["ssh-privatekey"]),
         "kubernetes.io/tls" => need(&["tls.crt", "tls.key"]),

@@ -77,10 +77,8 @@ fn handler(errors: &mut Errors, value: &Value, path: &Path) {
             continue;
         }
         match key {
-            "exec" => {
-                if handler.array_at(&["command"]).is_empty() {
-                    errors.push(FieldError::required(&path.child("command"), ""));
-                }
+            "exec" if handler.array_at(&["command"]).is_empty() => {
+                errors.push(FieldError::required(&path.child("command"), ""));
             }
             "httpGet" => http_get(errors, handler, &path),
             "tcpSocket" => port_or_name(errors, &path.child("port"), handler.get("port")),
