@@ -205,8 +205,15 @@ fn gates_and_deadlines() {
     let late = |c: &mut Case| {
         c.failed = Some(("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"))
     };
-    let status = case(one("Always"), &["a exited 137"]).with(late).status();
+    let down = |c: &mut Case| {
+        late(c);
+        c.terminal = true;
+    };
+    let status = case(one("Always"), &["a exited 137"]).with(down).status();
     assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Failed", "DeadlineExceeded"));
+    // While its container may still be on the way up, or down, the phase is not final.
+    let status = case(one("Always"), &[]).with(late).status();
+    assert_eq!((status.phase.as_str(), status.reason.as_str()), ("Pending", ""));
 }
 
 #[test]
