@@ -6,6 +6,7 @@ pub mod dns;
 pub mod env;
 pub mod expand;
 pub mod hash;
+pub(crate) mod admit;
 pub(crate) mod hooks;
 pub mod observed;
 pub(crate) mod ops;

@@ -103,6 +103,8 @@ impl Inbox {
 pub(crate) struct Pods {
     inboxes: Mutex<BTreeMap<String, Arc<Inbox>>>,
     owners: Mutex<BTreeMap<String, String>>,
+    /// Pods that hold resources of the node, by uid.
+    active: Mutex<BTreeMap<String, Arc<Pod>>>,
 }
 
 impl Pods {
@@ -119,7 +121,24 @@ impl Pods {
     pub(crate) fn own(&self, id: &str, uid: &str) {
         self.owners.lock().insert(id.to_owned(), uid.to_owned());
     }
+    /// Counts a pod in if `check` lets it in beside those that hold resources now. One at a time, so that two new pods
+    /// never refuse each other.
+    pub(crate) fn admit<E>(
+        &self,
+        pod: &Arc<Pod>,
+        check: impl FnOnce(&[&Pod]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut active = self.active.lock();
+        check(&active.values().map(AsRef::as_ref).collect::<Vec<&Pod>>())?;
+        active.insert(pod.metadata.uid.clone(), Arc::clone(pod));
+        Ok(())
+    }
+    /// Counts a pod out that has ended.
+    pub(crate) fn released(&self, uid: &str) {
+        self.active.lock().remove(uid);
+    }
     pub(crate) fn forget(&self, uid: &str) {
+        self.released(uid);
         self.inboxes.lock().remove(uid);
         self.owners.lock().retain(|_, owner| owner != uid);
     }

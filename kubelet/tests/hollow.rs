@@ -375,6 +375,23 @@ async fn what_is_missing_is_told_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_does_not_fit_fails() {
+    let rig = Rig::start().await;
+    let large = json!({"nodeName": "n1", "containers": [{"name": "c", "image": "app:1", "resources": {"requests": {"cpu": "3"}}}]});
+    rig.pod("first", large.clone()).await;
+    rig.ready("first").await;
+    rig.pod("second", large.clone()).await;
+    let pod = rig.wait("second", "a refused pod", |pod| pod["status"]["phase"] == "Failed").await;
+    assert_eq!(pod["status"]["reason"], "OutOfcpu");
+    let message = "Pod was rejected: Node didn't have enough resource: cpu, requested: 3000, used: 3000, capacity: 4000";
+    assert_eq!(pod["status"]["message"], message);
+    rig.delete("first").await;
+    rig.pod("third", large).await;
+    rig.ready("third").await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn deletion_takes_the_grace_it_needs_and_no_more() {
     let rig = Rig::start().await;
     rig.runtime.set_scripts(|_, _| Script { stop_delay: Duration::from_secs(3), ..Script::default() });

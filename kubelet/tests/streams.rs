@@ -16,7 +16,7 @@ use kubelet::server::stream;
 use spdy::handshake::{self, HttpUrl, Prefixed};
 use spdy::remotecommand::{self, Streams};
 use spdy::{Session, bridge, tunnel};
-use support::{BUSYBOX, Containerd, cgroup_root};
+use support::{BUSYBOX, Containerd};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -35,7 +35,7 @@ async fn pod(containerd: &Containerd, name: &str, script: &str, stdin: bool) -> 
         }),
         hostname: name.to_owned(),
         linux: Some(v1::LinuxPodSandboxConfig {
-            cgroup_parent: format!("{}/{name}", cgroup_root()),
+            cgroup_parent: format!("{}/{name}", containerd.cgroup_root),
             ..Default::default()
         }),
         ..Default::default()

@@ -40,6 +40,7 @@ pub struct PodSpec {
     pub dns_config: PodDnsConfig,
     pub service_account_name: String,
     pub node_name: String,
+    pub node_selector: BTreeMap<String, String>,
     pub host_network: bool,
     #[serde(rename = "hostPID")]
     pub host_pid: bool,

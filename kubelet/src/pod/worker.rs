@@ -76,8 +76,6 @@ pub(crate) struct Worker {
     refresh_again: bool,
     cleaned: bool,
     busy: Busy,
-    /// Containers whose killing has ended, and that no look has shown since.
-    killed: BTreeSet<String>,
     probes: Probes,
     backoffs: BTreeMap<String, Backoff>,
     retry_at: BTreeMap<String, Timestamp>,
@@ -125,7 +123,6 @@ impl Worker {
             refresh_again: false,
             cleaned: false,
             busy: Busy::default(),
-            killed: BTreeSet::new(),
             probes: Probes::default(),
             backoffs: BTreeMap::new(),
             retry_at: BTreeMap::new(),
@@ -281,6 +278,10 @@ impl Worker {
             }
         }
         let status = self.status(&plan, &observed, now);
+        if status.is_terminal() || self.cleaned {
+            // Before the API hears of it: whoever it sends here next finds room.
+            self.agent.pods.released(&self.inbox.uid);
+        }
         self.show(&status, &observed);
         let reported = self.report(&status, now);
         self.leave(&plan, reported, &observed, now);

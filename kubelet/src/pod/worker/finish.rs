@@ -1,6 +1,7 @@
 //! Taking in what the futures of the task report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::EventType;
 use jiff::Timestamp;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 use super::{Done, RETRY_MAX, RETRY_MIN, Worker, sleep_until};
 use crate::backoff::after;
 use crate::pod::observed::{Instance, Observed, Sandbox};
-use crate::pod::ops;
 use crate::pod::prepare::Prepared;
 use crate::pod::probes::Due;
 use crate::pod::start::Failure;
+use crate::pod::{admit, ops};
 use crate::probe::Outcome;
 
 impl Worker {
@@ -140,9 +141,6 @@ impl Worker {
         }
         match result {
             Ok(mut seen) => {
-                for id in std::mem::take(&mut self.killed) {
-                    self.busy.killing.remove(&id);
-                }
                 // A dead sandbox whose network this task has released stays so.
                 if let (Some(new), Some(old)) =
                     (&mut seen.sandbox, self.observed.as_ref().and_then(|o| o.sandbox.as_ref()))
@@ -162,6 +160,9 @@ impl Worker {
                         Done::Removed
                     }));
                 }
+                if self.observed.is_none() {
+                    self.admit(&seen);
+                }
                 self.observed = Some(seen);
             }
             Err(error) => {
@@ -169,6 +170,24 @@ impl Worker {
                 let at = self.retry("look");
                 self.look_at(at);
             }
+        }
+    }
+
+    /// A pod of which nothing is here yet has to fit beside those that are; what runs already stays.
+    fn admit(&mut self, seen: &Observed) {
+        if self.was_terminal || self.stop.is_some() {
+            return;
+        }
+        let is_new = seen.sandbox.is_none() && seen.containers.values().all(|i| i.current.is_none());
+        let name = &self.agent.config.node_name;
+        let labels = self.agent.nodes.get("", name).map(|n| n.metadata.labels.clone());
+        let admitted = self.agent.pods.admit(&self.pod, |active| match &labels {
+            Some(labels) if is_new => admit::admit(&self.pod, active, &self.agent.allocatable, labels),
+            // Adopted, or the node's labels are not known yet: the scheduler knew them.
+            _ => Ok(()),
+        });
+        if let Err((reason, message)) = admitted {
+            self.fail(&reason, &message, Duration::ZERO);
         }
     }
 
