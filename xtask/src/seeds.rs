@@ -140,10 +140,31 @@ fn is_zero(value: &Value) -> bool {
         || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// A quantity written as a number reads back as text, and the other way round.
+/// A quantity written as a number reads back as text, and in its canonical form: `1000m` as `1`.
 fn same_scalar(wanted: &Value, live: &Value) -> bool {
+    if wanted.is_object() || wanted.is_array() {
+        return false;
+    }
     let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-    !wanted.is_object() && !wanted.is_array() && text(wanted) == text(live)
+    let (wanted, live) = (text(wanted), text(live));
+    wanted == live || quantity(&wanted).is_some_and(|q| Some(q) == quantity(&live))
+}
+
+/// A quantity in thousandths, as far as manifests use them.
+fn quantity(text: &str) -> Option<i128> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let thousandths: i128 = match &text[digits.len()..] {
+        "m" => 1,
+        "" => 1000,
+        "k" => 1_000_000,
+        "M" => 1_000_000_000,
+        "G" => 1_000_000_000_000,
+        "Ki" => 1024 * 1000,
+        "Mi" => 1024 * 1024 * 1000,
+        "Gi" => 1024 * 1024 * 1024 * 1000,
+        _ => return None,
+    };
+    digits.parse::<i128>().ok()?.checked_mul(thousandths)
 }
 
 #[allow(clippy::disallowed_methods, reason = "xtask is no component: its business is to run programs")]
@@ -169,6 +190,8 @@ mod tests {
         };
         assert!(differences(json!({"a": 1, "b": false}), json!({"a": 1, "c": 2})).is_empty());
         assert!(differences(json!({"cpu": 1}), json!({"cpu": "1"})).is_empty());
+        assert!(differences(json!({"cpu": "1000m", "n": "1000"}), json!({"cpu": "1", "n": "1k"})).is_empty());
+        assert_eq!(differences(json!({"cpu": "1001m"}), json!({"cpu": "1"})).len(), 1);
         assert_eq!(differences(json!({"a": 1}), json!({})), [".a = 1 is lost"]);
         assert_eq!(differences(json!({"a": [1]}), json!({"a": []})).len(), 1);
     }

@@ -88,12 +88,37 @@ fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
     workload::selector(errors, spec, path, "statefulset");
     workload::invalid_selector(errors, spec, path);
     workload::matches_template(errors, spec, path);
-    workload::template(errors, spec, path, "StatefulSet");
+    workload::template(errors, &with_claims_as_volumes(spec), path, "StatefulSet");
     not_negative(errors, spec, path, "revisionHistoryLimit");
     let service = text(spec, &["serviceName"]);
     if !service.is_empty() {
         crate::strategy::check::problems(errors, &path.child("serviceName"), service, names::dns1123_label(service));
     }
+}
+
+/// The spec with a volume in its template for each claim template that has none: pods get one, and mounts name it.
+fn with_claims_as_volumes(spec: &Value) -> Value {
+    let claims: Vec<&str> = spec
+        .array_at(&["volumeClaimTemplates"])
+        .iter()
+        .filter_map(|claim| claim.str_at(&["metadata", "name"]))
+        .collect();
+    let mut spec = spec.clone();
+    if claims.is_empty() || spec.at(&["template", "spec"]).is_none() {
+        return spec;
+    }
+    let volumes = ["template", "spec", "volumes"];
+    let mut all = spec.array_at(&volumes).to_vec();
+    for claim in claims {
+        if !all.iter().any(|volume| volume.str_at(&["name"]) == Some(claim)) {
+            let mut volume = Value::object();
+            volume.set_at(&["name"], claim);
+            volume.set_at(&["persistentVolumeClaim", "claimName"], claim);
+            all.push(volume);
+        }
+    }
+    spec.set_at(&volumes, all);
+    spec
 }
 
 fn update_strategy(errors: &mut Errors, spec: &Value, path: &Path) {
