@@ -1,3 +1,5 @@
+//! Against this machine: a scratch directory, and peers in this process.
+
 use super::*;
 
 fn scratch(name: &str) -> PathBuf {

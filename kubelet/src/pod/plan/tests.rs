@@ -1,3 +1,5 @@
+//! Tables of situations of a pod and of what is to be done in each.
+
 use super::*;
 use crate::pod::observed::{Exit, Instances, Sandbox};
 use expect_test::{Expect, expect};

@@ -1,3 +1,5 @@
+//! Tables of situations of a pod and of the status that the API shows for each.
+
 use super::*;
 use crate::pod::observed::{Instances, Sandbox};
 use expect_test::{Expect, expect};
