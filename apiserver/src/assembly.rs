@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use component::Tasks;
@@ -27,6 +28,9 @@ use crate::{admission, alloc, special, strategy};
 
 /// The audience and issuer of upstream's clusters.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// The server's own lease lasts an hour; this often is well within it and costs an idle cluster next to nothing.
+const IDENTITY_RENEWAL: Duration = Duration::from_secs(600);
 
 /// What a real server is made with.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ pub async fn start(
         .map_err(|e| ConfigError(format!("the authority of client certificates: {e}")))?;
     let ranges = alloc::Ranges::parse(&bootstrap.service_cidrs, node_ports).map_err(ConfigError)?;
     let plugin_env = env.clone();
+    let (own_env, own_ranges, own_tasks) = (env.clone(), ranges.clone(), tasks.clone());
     let plugins = Box::new(move |objects: &Arc<dyn Objects>| {
         let issuer = Arc::new(TokenIssuer::new(token_key, &issuer, audiences.clone(), Arc::clone(&plugin_env.rng)));
         let accounts = Arc::new(ServiceAccounts::new(
@@ -106,7 +111,22 @@ pub async fn start(
     bootstrap::run(server.objects(), &bootstrap, now)
         .await
         .map_err(|status| AssemblyError::Bootstrap(status.message))?;
+    let objects = server.objects();
+    let (rng, clock) = (Arc::clone(&own_env.rng), Arc::clone(&own_env.clock));
+    let services = alloc::Services::new(Arc::clone(&objects), own_ranges, rng, clock);
+    alloc::repair(&services).await.map_err(|status| AssemblyError::Bootstrap(status.message))?;
+    own_tasks.spawn_until_stop("identity", keep_identity(objects, bootstrap, own_env.clock));
     Ok(server)
+}
+
+/// Renews the server's lease as long as it runs.
+async fn keep_identity(objects: Arc<dyn Objects>, config: bootstrap::Config, clock: Arc<dyn env::Clock>) {
+    loop {
+        tokio::time::sleep(IDENTITY_RENEWAL).await;
+        if let Err(status) = bootstrap::renew_identity(&*objects, &config, clock.now()).await {
+            tracing::warn!(reason = status.message, "the server's lease was not renewed");
+        }
+    }
 }
 
 /// What verifies our ServiceAccount tokens, for those who are not us.

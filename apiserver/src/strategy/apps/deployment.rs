@@ -115,6 +115,16 @@ mod tests {
     }
 
     #[test]
+    fn a_template_on_the_hosts_network_may_leave_its_ports_to_the_pods() {
+        let on_host = |ports: &str| GOOD.replace("containers: [{", &format!("hostNetwork: true, containers: [{{{ports}, "));
+        let port = "ports: [{containerPort: 80, protocol: TCP}]";
+        check_invalid(&Deployment, &on_host(port), expect![[""]]);
+        check_invalid(&Deployment, &on_host(&port.replace("80,", "80, hostPort: 81,")), expect![[r#"
+            spec.template.spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true
+        "#]]);
+    }
+
+    #[test]
     fn selector_and_template_belong_together() {
         check_invalid(&Deployment, "spec: {}", expect![[r#"
             spec.selector: Required value

@@ -49,11 +49,15 @@ pub(super) fn validate_pod(errors: &mut Errors, spec: &Value, path: &Path) {
     optional_one_of(errors, context, path, "seLinuxChangePolicy", &["Recursive"]);
 }
 
+/// A pod on its host's network has its ports there. A template may leave them to the defaults of the pods made from it.
 fn host_network_ports(errors: &mut Errors, spec: &Value, path: &Path) {
+    // Only a pod has its spec at the top.
+    let in_template = path.to_string() != "spec";
     for (at, container) in spec.array_at(&["containers"]).iter().enumerate() {
         for (port_at, port) in container.array_at(&["ports"]).iter().enumerate() {
             let host = port.i64_at(&["hostPort"]).unwrap_or(0);
-            if host != port.i64_at(&["containerPort"]).unwrap_or(0) {
+            let unset = in_template && host == 0;
+            if !unset && host != port.i64_at(&["containerPort"]).unwrap_or(0) {
                 let path = path.child("containers").index(at).child("ports").index(port_at).child("hostPort");
                 let why = "must match `containerPort` when `hostNetwork` is true";
                 errors.push(FieldError::invalid(&path, host, why));
