@@ -43,6 +43,9 @@ pub struct Config {
     /// Such as `cluster.local`, without a dot at its end.
     pub cluster_domain: String,
     pub upstreams: Upstreams,
+    /// Who is answered, besides this host's loopback and the served addresses themselves; everybody when empty. Served
+    /// on a node's address, DNS would else resolve for the whole world and help to flood third parties.
+    pub clients: Vec<net::Cidr>,
     /// The cluster IPs that lead here: the name server's own addresses in the zone, and never asked as upstream.
     pub service_ips: Vec<IpAddr>,
 }
@@ -53,6 +56,7 @@ impl Default for Config {
             listen: Vec::new(),
             cluster_domain: "cluster.local".into(),
             upstreams: Upstreams::ResolvConf("/etc/resolv.conf".into()),
+            clients: Vec::new(),
             service_ips: Vec::new(),
         }
     }

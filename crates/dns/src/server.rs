@@ -2,7 +2,7 @@
 //!
 //! What is in flight is bounded: beyond it, UDP queries get SERVFAIL and TCP connections wait in the backlog.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,14 +76,31 @@ pub async fn start(
     let forwarder = Forwarder::new(config, deps.env.clone(), &addresses);
     let resolver =
         Arc::new(Resolver { zone, cluster: Arc::clone(&cluster), forwarder, env: deps.env.clone() });
+    let clients = Arc::new(Clients { ranges: config.clients.clone(), own: addresses.clone() });
     for (address, udp, tcp) in sockets {
-        deps.tasks.spawn_until_stop(format!("dns udp {address}"), serve_udp(udp, Arc::clone(&resolver)));
-        deps.tasks.spawn_until_stop(format!("dns tcp {address}"), serve_tcp(tcp, Arc::clone(&resolver)));
+        deps.tasks.spawn_until_stop(format!("dns udp {address}"), serve_udp(udp, Arc::clone(&resolver), Arc::clone(&clients)));
+        deps.tasks.spawn_until_stop(format!("dns tcp {address}"), serve_tcp(tcp, Arc::clone(&resolver), Arc::clone(&clients)));
     }
     Ok(Running { addresses, cluster })
 }
 
-async fn serve_udp(socket: UdpSocket, resolver: Arc<Resolver>) {
+/// Who is answered. Strangers hear nothing, not even a refusal: whose address is on a datagram may not be its sender.
+#[derive(Debug)]
+struct Clients {
+    ranges: Vec<net::Cidr>,
+    own: Vec<SocketAddr>,
+}
+
+impl Clients {
+    fn admit(&self, from: IpAddr) -> bool {
+        self.ranges.is_empty()
+            || from.is_loopback()
+            || self.own.iter().any(|own| own.ip() == from)
+            || self.ranges.iter().any(|range| range.contains(from))
+    }
+}
+
+async fn serve_udp(socket: UdpSocket, resolver: Arc<Resolver>, clients: Arc<Clients>) {
     let mut forwarded = FuturesUnordered::new();
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
@@ -102,6 +119,9 @@ async fn serve_udp(socket: UdpSocket, resolver: Arc<Resolver>) {
                 }
             },
         };
+        if !clients.admit(from.ip()) {
+            continue;
+        }
         match resolver.begin(&buffer[..n]) {
             Step::Ignore => {}
             Step::Done(message, size) => send(&socket, encode(*message, Some(size)), from).await,
@@ -124,13 +144,14 @@ async fn send(socket: &UdpSocket, answer: Option<Vec<u8>>, to: SocketAddr) {
     }
 }
 
-async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>) {
+async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>, clients: Arc<Clients>) {
     let mut connections = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
             Some(()) = connections.next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((_, from)) if !clients.admit(from.ip()) => {}
                 Ok((stream, _)) => {
                     let resolver = Arc::clone(&resolver);
                     // A broken connection is the client's affair.

@@ -136,3 +136,18 @@ fn what_does_not_fit_is_left_out_and_said() {
     assert!(!whole.metadata.truncation);
     assert_eq!(whole.answers.len(), 200);
 }
+
+#[test]
+fn strangers_hear_nothing() {
+    let clients = |ranges: &[&str]| Clients {
+        ranges: ranges.iter().map(|r| r.parse().unwrap()).collect(),
+        own: vec!["192.0.2.2:10053".parse().unwrap()],
+    };
+    let admitted = |ranges: &[&str], from: &str| clients(ranges).admit(from.parse().unwrap());
+    for (from, expected) in
+        [("10.244.0.7", true), ("127.0.0.1", true), ("192.0.2.2", true), ("192.0.2.3", false), ("::2", false)]
+    {
+        assert_eq!(admitted(&["10.244.0.0/16"], from), expected, "{from}");
+        assert!(admitted(&[], from), "everybody without a list: {from}");
+    }
+}
