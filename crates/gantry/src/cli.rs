@@ -42,8 +42,9 @@ pub struct Directories {
 }
 
 impl Directories {
-    pub fn state(&self) -> State {
-        State::new(&self.data_dir, &self.run_dir)
+    /// By absolute paths: the background process works elsewhere, and mounts are found by theirs.
+    pub fn state(&self) -> std::io::Result<State> {
+        Ok(State::new(std::path::absolute(&self.data_dir)?, std::path::absolute(&self.run_dir)?))
     }
 }
 
@@ -82,7 +83,7 @@ pub enum ImageCommand {
 }
 
 /// How a cluster is started.
-#[derive(Args, Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Args, Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct UpArgs {
     /// Stay in the foreground and log to the terminal
     #[arg(long)]
@@ -111,12 +112,24 @@ impl UpArgs {
     pub fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
+
+    /// The same cluster would come of both: how it is started and waited for does not matter.
+    pub fn same_cluster(&self, other: &Self) -> bool {
+        let plain = |args: &Self| Self { foreground: false, timeout: 0, ..args.clone() };
+        plain(self) == plain(other)
+    }
 }
 
 /// Runs the command line.
 pub fn main(args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
-    let state = cli.dirs.state();
+    let state = match cli.dirs.state() {
+        Ok(state) => state,
+        Err(error) => {
+            eprintln!("gantry: find the directories: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     match cli.command {
         Command::Up(up) if up.foreground => crate::server::run_foreground(&state, &up, &cli.log),
         Command::Up(up) => once(launch::up(&state, &up, &cli.log)),

@@ -17,6 +17,10 @@ use crate::state::{ProcessId, State};
 /// containerd answers within a second on an idle host; a loaded one gets longer.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long a dead containerd may go unnoticed: pods that run do not miss it.
+const WATCH_PERIOD: Duration = Duration::from_secs(1);
+/// Between attempts to start one that does not start.
+const RESTART_DELAY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerdError {
@@ -54,6 +58,29 @@ pub async fn ensure(state: &State) -> Result<ProcessId, ContainerdError> {
     id.write(&state.containerd_pid()).map_err(|source| file_error(&state.containerd_pid(), source))?;
     wait_for_socket(state, id).await?;
     Ok(id)
+}
+
+fn tell(error: &ContainerdError) {
+    let error: &dyn std::error::Error = error;
+    tracing::error!(component = "gantry", error, "containerd not started");
+}
+
+/// Starts it again whenever it has ended; its containers live on in their shims, and it finds them again. Never returns.
+pub async fn keep(state: &State) {
+    // There is no event for the end of a process that may be an earlier start's child; a look costs two system calls.
+    let mut ticks = tokio::time::interval(WATCH_PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if ProcessId::read(&state.containerd_pid()).is_some() {
+            continue;
+        }
+        tracing::warn!(component = "gantry", "containerd has ended; starting it again");
+        if let Err(error) = ensure(state).await {
+            tell(&error);
+            tokio::time::sleep(RESTART_DELAY).await;
+        }
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a process that outlives us is not one that runs to its end")]

@@ -13,6 +13,7 @@ use component::LogArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::UpArgs;
+use crate::down::ClusterFile;
 use crate::state::{ProcessId, State};
 
 /// The last line of a start that succeeded.
@@ -24,7 +25,12 @@ const LOG_LINES_SHOWN: usize = 15;
 /// Starts the cluster, or says that it runs.
 pub(crate) async fn up(state: &State, args: &UpArgs, log: &LogArgs) -> Result<()> {
     crate::server::check_root()?;
+    // Before anything is made or started.
+    crate::server::check_args(args)?;
     if ProcessId::read(&state.server_pid()).is_some() {
+        if ClusterFile::read(state).is_some_and(|running| !running.args.same_cluster(args)) {
+            bail!("a cluster runs already, started with other flags; `gantry down` ends it");
+        }
         println!("The cluster is already running; nothing to do.");
         print_next_steps(state);
         return Ok(());

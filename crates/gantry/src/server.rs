@@ -42,6 +42,32 @@ pub(crate) fn check_root() -> Result<()> {
     Ok(())
 }
 
+/// Says what is wrong with the flags.
+pub(crate) fn check_args(args: &UpArgs) -> Result<()> {
+    if args.timeout == 0 {
+        bail!("--timeout: at least one second");
+    }
+    Node::new(args).map(drop)
+}
+
+/// A node's name is the name of its object: no server takes another.
+fn check_node_name(name: &str) -> Result<()> {
+    let label = |part: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        !part.is_empty()
+            && part.bytes().all(|b| inner(b) || b == b'-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    if name.len() > 253 || !name.split('.').all(label) {
+        bail!(
+            "--node-name: {name:?} is not a node's name: lower case letters, digits, '-' and '.', and a letter or digit \
+             at both ends"
+        );
+    }
+    Ok(())
+}
+
 /// Runs the cluster until a signal stops it.
 pub(crate) fn run_foreground(state: &State, args: &UpArgs, log: &LogArgs) -> ExitCode {
     let (state, args) = (state.clone(), args.clone());
@@ -84,10 +110,15 @@ impl Node {
             Some(name) => name.clone(),
             None => component::flags::host_name()?,
         };
+        check_node_name(&name)?;
+        let cluster_cidr = cidr("--cluster-cidr", &args.cluster_cidr)?;
+        if cluster_cidr.contains(service_cidr.network()) || service_cidr.contains(cluster_cidr.network()) {
+            bail!("--service-cidr {service_cidr} and --cluster-cidr {cluster_cidr} overlap: choose ranges apart");
+        }
         Ok(Self {
             name,
             address: args.node_ip.unwrap_or_else(apiserver::cli::host_address),
-            cluster_cidr: cidr("--cluster-cidr", &args.cluster_cidr)?,
+            cluster_cidr,
             dns_ip: nth(DNS_OFFSET)?,
             kubernetes_ip: nth(1)?,
         })
@@ -174,7 +205,10 @@ async fn api_server(
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("listen on {listen}: choose another port with --port"))?;
-    let backend = store::open_embedded(env, &state.store(), &group).await?;
+    let backend = store::open_embedded(env, &state.store(), &group).await.with_context(|| {
+        let dir = state.store();
+        format!("the store in {} cannot be used: put back a copy of it, or start anew after `gantry down`", dir.display())
+    })?;
     let service_cidrs = [args.service_cidr.clone()];
     let assembly = Assembly {
         config: apiserver::Config {
@@ -202,6 +236,8 @@ async fn container_runtime(state: &State, env: &Env, tasks: &Tasks) -> Result<Co
     let socket = state.containerd_socket().display().to_string();
     let runtime = ContainerdRuntime::new(&socket, &tasks.child("containerd"));
     runtime.ready(RUNTIME_LIMIT).await.context("containerd does not answer")?;
+    let (watched, group) = (state.clone(), tasks.child("containerd"));
+    group.spawn_until_stop("keep containerd running", async move { containerd::keep(&watched).await });
     if runtime.image_status(image::PAUSE_IMAGE).await?.is_none() {
         let file = state.run.join("pause.tar");
         std::fs::write(&file, image::pause_image())?;
@@ -284,6 +320,12 @@ impl NodeParts<'_> {
     async fn dns(&self) -> Result<()> {
         let config = dns::Config {
             listen: vec![self.node.dns_server()],
+            // Pods, and this host by the address that it has towards the service range.
+            clients: [self.node.address, apiserver::cli::host_address()]
+                .into_iter()
+                .filter_map(|ip| Cidr::new(ip, if ip.is_ipv4() { 32 } else { 128 }))
+                .chain([self.node.cluster_cidr.clone()])
+                .collect(),
             service_ips: vec![self.node.dns_ip],
             ..dns::Config::default()
         };
@@ -342,7 +384,34 @@ impl NodeParts<'_> {
             pods: Arc::new(handle),
             metrics: component::Metrics::new(),
         };
-        kubelet::server::run(server, deps).await.context("serve the kubelet's API")?;
+        kubelet::server::run(server, deps)
+            .await
+            .context("serve the kubelet's API (does another kubelet run on this host?)")?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[track_caller]
+    fn check(flags: &[&str], problem: &str) {
+        let line = ["gantry", "up"].iter().chain(flags);
+        let crate::cli::Command::Up(args) = crate::cli::Cli::parse_from(line).command else { unreachable!() };
+        let said = check_args(&args).err().map(|e| format!("{e:#}")).unwrap_or_default();
+        assert!(said.contains(problem) && said.is_empty() == problem.is_empty(), "{flags:?}: {said:?}");
+    }
+
+    #[test]
+    fn flags_are_refused_before_anything_starts() {
+        check(&["--node-name=a.b-1"], "");
+        for name in ["Bad", "a_b", "-a", "a-", "a..b", ""] {
+            check(&[&format!("--node-name={name}")], "is not a node's name");
+        }
+        check(&["--node-name=a", "--cluster-cidr=1.2.3"], "--cluster-cidr");
+        check(&["--node-name=a", "--service-cidr=10.244.128.0/20"], "overlap");
+        check(&["--node-name=a", "--timeout=0"], "--timeout");
     }
 }

@@ -34,6 +34,12 @@ struct Condition {
 
 /// Prints what runs. Fails when the cluster does not.
 pub(crate) async fn status(state: &State) -> Result<()> {
+    // What a stranger may not look into is not nothing.
+    if let Err(error) = fs::read_dir(&state.run)
+        && error.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        bail!("{} is root's alone: run as root", state.run.display());
+    }
     let Some(id) = ProcessId::read(&state.server_pid()) else {
         bail!("no cluster runs here; start one with `gantry up`");
     };
