@@ -68,6 +68,15 @@ pub struct Instance {
     pub message_policy: String,
 }
 
+/// Whether whoever asked for the start went away while it was under way: the runtime then gives up and records an end of
+/// something that never ran. It is started anew as if it had not been tried, and counts as no restart.
+fn start_was_aborted(status: &v1::ContainerStatus) -> bool {
+    status.state() == v1::ContainerState::ContainerExited
+        && status.started_at == 0
+        && status.reason == "StartError"
+        && status.message.contains("context canceled")
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum RunState {
     #[default]
@@ -105,6 +114,7 @@ impl Instance {
         let started_at = timestamp(status.started_at);
         let state = match status.state() {
             v1::ContainerState::ContainerCreated => RunState::Created,
+            _ if start_was_aborted(status) => RunState::Created,
             v1::ContainerState::ContainerRunning => {
                 RunState::Running { started_at: started_at.unwrap_or(Timestamp::UNIX_EPOCH) }
             }
@@ -207,9 +217,11 @@ impl Observed {
             .flat_map(|(name, i)| i.current.iter().chain(&i.previous).map(move |c| (name.as_str(), c)))
             .filter(|(_, c)| c.is_running())
     }
-    /// The attempt that the next container of that name is.
+    /// The attempt that the next container of that name is. One that was made and never ran (whoever made it went away)
+    /// makes room in its sandbox and does not count.
     pub fn next_attempt(&self, name: &str) -> u32 {
-        self.current(name).map_or(0, |c| c.attempt + 1)
+        let never_ran = self.in_sandbox(name).filter(|c| c.state == RunState::Created);
+        never_ran.map_or_else(|| self.current(name).map_or(0, |c| c.attempt + 1), |c| c.attempt)
     }
     /// The record of a container by id, to change it.
     pub fn find_mut(&mut self, id: &str) -> Option<&mut Instance> {

@@ -190,7 +190,7 @@ fn restarts_follow_the_policy_and_back_off() {
         a waits: CrashLoopBackOff back-off 10s restarting failed container=a pod=p_ns(u)
         wake 105"#]]);
     case(one("Always"), &["a exited 1 @90"]).with(backing_off).check(expect!["start a 1"]);
-    case(one("Always"), &["a created"]).check(expect!["start a 1"]);
+    case(one("Always"), &["a created"]).check(expect!["start a 0"]);
     let later = |c: &mut Case| {
         let _ = c.retry_at.insert("a".into(), at(107));
     };

@@ -66,7 +66,12 @@ fn kill_nine_loses_nothing() {
         });
         let restarts =
             cluster.field(&["pods", "-l", "app=web"], "{.items[*].status.containerStatuses[0].restartCount}");
-        assert!(restarts.split_whitespace().all(|n| n == "0"), "round {round}: restarts {restarts}");
+        let why = || {
+            let path = "{.items[*].status.containerStatuses[0].lastState}";
+            cluster.field(&["pods", "-l", "app=web"], path)
+        };
+        let restarted = restarts.split_whitespace().any(|n| n != "0");
+        assert!(!restarted, "round {round}, killed after {wait:?}: restarts {restarts}: {}", why());
         eprintln!("round {round}: killed after {wait:?}, {} writes kept", acknowledged.len());
     }
 }
