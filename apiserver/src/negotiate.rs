@@ -103,6 +103,18 @@ fn clauses(accept: &str) -> Vec<Clause<'_>> {
     all
 }
 
+/// The media type among `offered` that the client likes best, for answers with encodings of their own. Parameters
+/// other than `q` are not weighed.
+pub(crate) fn choose(accept: Option<&str>, offered: &[&'static str]) -> Option<&'static str> {
+    let accept = accept.filter(|a| !a.trim().is_empty()).unwrap_or("*/*");
+    clauses(accept).iter().find_map(|clause| {
+        offered.iter().copied().find(|media| {
+            let (kind, subkind) = media.split_once('/').unwrap_or((media, ""));
+            (clause.kind == "*" || clause.kind == kind) && (clause.subkind == "*" || clause.subkind == subkind)
+        })
+    })
+}
+
 fn offered(scope: Scope) -> &'static [Encoding] {
     match scope {
         Scope::Watch => &[Encoding::Json, Encoding::Protobuf],

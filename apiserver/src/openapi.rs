@@ -3,9 +3,10 @@
 //! Documents are built when they are asked for and not kept: a client keeps them by their hash, and the tree of the
 //! largest is many times the server's idle memory. The types are materialised in a registry of their own for the same
 //! reason. What is published: types, requirements, lists and their keys, patch strategies, enums, descriptions, paths with
-//! their operations and query parameters. Not published: examples, and protobuf forms of v2.
+//! their operations and query parameters. v2 is also answered in protobuf. Not published: examples, and protobuf forms of v3.
 
 mod descriptions;
+mod gnostic;
 mod paths;
 mod schema;
 
@@ -16,6 +17,7 @@ use apimachinery::{Object, Value};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::config::GIT_VERSION;
+use crate::negotiate;
 use crate::registry::{Registry, Resource};
 use crate::response::{self, Response};
 use crate::server::{ApiServer, Call};
@@ -29,8 +31,12 @@ pub struct OpenApi {
     registry: Arc<Registry>,
 }
 
-/// The media type of v2 in protobuf, which we do not make.
-const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2";
+/// The media type of v2 in protobuf. The answer has this one however it was asked for.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The same as older clients write it, kubectl among them; `@` may not stand in a media type.
+const V2_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What v2 is offered in, best first.
+const V2_OFFERED: [&str; 3] = [negotiate::JSON, V2_PROTOBUF_OLD, V2_PROTOBUF];
 
 impl OpenApi {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
@@ -96,8 +102,8 @@ impl OpenApi {
         Some((document, hash))
     }
 
-    fn v2(&self) -> (Value, String) {
-        let served = self.registry.served();
+    /// The document of all these resources, and its hash.
+    fn v2(served: &[Arc<Resource>]) -> (Value, String) {
         let hash = Self::hash("v2", served);
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
@@ -135,37 +141,46 @@ pub(crate) fn answer(server: &Arc<ApiServer>, call: &Call, path: &str) -> Respon
     let openapi = server.openapi();
     match path {
         "/openapi/v3" => response::json(StatusCode::OK, openapi.root().to_json()),
-        "/openapi/v2" => {
-            if call.accept().is_some_and(|a| a.contains(V2_PROTOBUF) && !a.contains("json")) {
-                let status = apimachinery::Status::not_acceptable_types(&["application/json"]);
-                return response::failure(&status);
-            }
-            document(call, || Some(openapi.v2()))
-        }
+        "/openapi/v2" => v2(openapi, call),
         _ => match path.strip_prefix("/openapi/v3/") {
-            Some(rest) => document(call, || openapi.v3(rest)),
-            None => response::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            Some(rest) => match openapi.v3(rest) {
+                Some((value, hash)) => document(call, negotiate::JSON, value.to_json(), &hash),
+                None => not_found(),
+            },
+            None => not_found(),
         },
     }
 }
 
-fn document(call: &Call, build: impl FnOnce() -> Option<(Value, String)>) -> Response {
-    let asked = call.query.text("hash");
-    let Some((document, hash)) = build() else {
-        return response::text(StatusCode::NOT_FOUND, "404 page not found\n");
+fn not_found() -> Response {
+    response::text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// The document of v2 in what the client likes best.
+fn v2(openapi: &OpenApi, call: &Call) -> Response {
+    let Some(media_type) = negotiate::choose(call.accept(), &V2_OFFERED) else {
+        return response::failure(&apimachinery::Status::not_acceptable_types(&V2_OFFERED));
     };
-    let body = document.to_json();
-    let mut response = crate::handlers::render::finish(
-        call,
-        StatusCode::OK,
-        crate::negotiate::Encoding::Json,
-        body,
-    );
+    let (value, hash) = OpenApi::v2(openapi.registry.served());
+    let mut response = if media_type == negotiate::JSON {
+        document(call, negotiate::JSON, value.to_json(), &hash)
+    } else {
+        document(call, V2_PROTOBUF, gnostic::encode(&value), &hash)
+    };
+    // One address and one hash for both forms: caches must tell them apart.
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn document(call: &Call, media_type: &'static str, body: Vec<u8>, hash: &str) -> Response {
+    let mut response =
+        crate::handlers::render::finish(call, StatusCode::OK, negotiate::Encoding::Json, body);
     let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{hash}\"")) {
         headers.insert(header::ETAG, etag);
     }
-    if asked == hash {
+    if call.query.text("hash") == hash {
         // What has the hash in its address never changes.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
     }

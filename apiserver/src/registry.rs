@@ -226,7 +226,7 @@ impl Registry {
     }
 }
 
-fn describe(kinds: &kinds::Registry, info: &Arc<ResourceInfo>) -> Resource {
+pub(crate) fn describe(kinds: &kinds::Registry, info: &Arc<ResourceInfo>) -> Resource {
     let hub = info.stored.clone().unwrap_or_else(|| info.gvk());
     let hub_info = kinds.kind(&hub.group, &hub.version, &hub.kind).unwrap_or_else(|| Arc::clone(info));
     // Events of both groups are the same objects, under the legacy group's key.

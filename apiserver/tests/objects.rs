@@ -154,3 +154,21 @@ async fn openapi_has_what_kubectl_looks_for() {
     assert_eq!(v2["swagger"], "2.0");
     assert!(v2["definitions"]["io.k8s.api.core.v1.Pod"].is_object());
 }
+
+#[tokio::test(start_paused = true)]
+async fn openapi_v2_is_answered_in_protobuf() {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let cluster = Cluster::start().await;
+    let json = cluster.raw("GET", "/openapi/v2", &[("accept", "application/json, */*")], "").await;
+    assert_eq!(json.headers["content-type"], "application/json");
+    for accept in [PROTOBUF, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"] {
+        let answer = cluster.raw("GET", "/openapi/v2", &[("accept", accept)], "").await;
+        assert_eq!((answer.code, answer.headers["content-type"].to_str().unwrap()), (200, PROTOBUF));
+        assert_eq!(answer.headers["etag"], json.headers["etag"]);
+        assert_eq!(answer.headers["vary"], "Accept");
+        // `swagger` is the first field.
+        assert!(answer.body.starts_with(b"\x0a\x032.0"));
+    }
+    let other = cluster.raw("GET", "/openapi/v2", &[("accept", "text/html")], "").await;
+    assert_eq!(other.code, 406);
+}
