@@ -163,16 +163,16 @@ impl Cluster {
         Ok(())
     }
 
-    /// The API server's host loses power: of what its disk had not synced, the seed decides.
+    /// The API server's host loses power: of what its disk had not synced, the seed decides. A disk
+    /// that failed works again.
     pub fn crash_api(&self) {
-        let Some(group) = self.api.lock().take() else { return };
-        self.trace.add("crash kube-apiserver");
-        self.monitor.detach();
-        self.network.lead_to(None);
-        group.kill();
-        if self.layout.embedded {
-            self.disk.crash();
+        if let Some(group) = self.api.lock().take() {
+            self.trace.add("crash kube-apiserver");
+            self.monitor.detach();
+            self.network.lead_to(None);
+            group.kill();
         }
+        self.disk.crash();
     }
 
     /// Starts a part, unless it runs.

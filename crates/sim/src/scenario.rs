@@ -11,6 +11,7 @@ use testing::users;
 use crate::cluster::{Cluster, Layout, Part};
 use crate::converge;
 use crate::faults::Faults;
+use crate::network::LINES_MAX;
 use crate::user::User;
 
 /// Faults go on for this long at least.
@@ -147,6 +148,9 @@ async fn story(seed: u64, options: Options, cluster: &Arc<Cluster>) -> Result<u3
 fn look(cluster: &Cluster) -> Result<(), String> {
     if let Some(violation) = cluster.monitor.violation() {
         return Err(violation);
+    }
+    if cluster.trace.lines() > LINES_MAX {
+        return Err("somebody asks again and again without a pause".into());
     }
     if cluster.tasks.panics_in_tree() > 0 {
         return Err("a task panicked".into());

@@ -172,6 +172,7 @@ impl User {
                 self.0.monitor.violate(format!("{name}, known as {known:?}, to {new:?}: {error}"));
                 return self.read(name).await;
             }
+            self.pause(RETRY_MAX).await;
             let found = self.read(name).await;
             let value = found.as_ref().map(|(value, _)| value.clone());
             if value == new {
