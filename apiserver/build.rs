@@ -15,7 +15,9 @@ fn main() {
     let mut lines = Vec::new();
     match source() {
         Some(source) => walk(&source, &mut lines),
-        None => println!("cargo::warning=the source of k8s-openapi was not found: OpenAPI goes without descriptions"),
+        None => println!(
+            "cargo::warning=the source of k8s-openapi was not found: OpenAPI goes without descriptions"
+        ),
     }
     lines.sort();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("descriptions.gz");
@@ -31,9 +33,9 @@ fn source() -> Option<PathBuf> {
     let lock = fs::read_to_string("../Cargo.lock").ok()?;
     let package = lock.split("[[package]]").find(|p| p.contains("name = \"k8s-openapi\""))?;
     let version = package.lines().find_map(|l| l.strip_prefix("version = \""))?.trim_end_matches('"');
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-        Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))
-    })?;
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
     let registries = fs::read_dir(home.join("registry").join("src")).into_iter().flatten().flatten();
     let unpacked = registries.map(|r| r.path().join(format!("k8s-openapi-{version}")));
     unpacked.chain(from_cargo()).map(|f| f.join("src").join("v1_36")).find(|f| f.is_dir())
@@ -68,7 +70,9 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
 
 /// One generated file: a definition's name, its comment, the comments of its fields, and which key each field is.
 fn read(text: &str, lines: &mut Vec<String>) {
-    let Some(name) = text.lines().find_map(|l| l.strip_prefix("// Generated from definition ")) else { return };
+    let Some(name) = text.lines().find_map(|l| l.strip_prefix("// Generated from definition ")) else {
+        return;
+    };
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
     for line in text.lines() {
         if let Some((key, field)) = line.trim().split_once(" => Field::Key_") {

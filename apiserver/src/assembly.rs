@@ -69,7 +69,8 @@ pub async fn start(
     let plugin_env = env.clone();
     let (own_env, own_ranges, own_tasks) = (env.clone(), ranges.clone(), tasks.clone());
     let plugins = Box::new(move |objects: &Arc<dyn Objects>| {
-        let issuer = Arc::new(TokenIssuer::new(token_key, &issuer, audiences.clone(), Arc::clone(&plugin_env.rng)));
+        let issuer =
+            Arc::new(TokenIssuer::new(token_key, &issuer, audiences.clone(), Arc::clone(&plugin_env.rng)));
         let accounts = Arc::new(ServiceAccounts::new(
             issuer.verifier(),
             Arc::clone(objects),
@@ -134,7 +135,8 @@ fn issuer_documents(issuer: &TokenIssuer) -> std::collections::BTreeMap<String, 
     let verifier = issuer.verifier();
     let discovery = Bytes::from(verifier.discovery("/openid/v1/jwks"));
     let keys = Bytes::from(verifier.jwks());
-    let document = |content_type, body: Bytes| Document { content_type, body: Arc::new(move || body.clone()) };
+    let document =
+        |content_type, body: Bytes| Document { content_type, body: Arc::new(move || body.clone()) };
     [
         ("/.well-known/openid-configuration".to_owned(), document("application/json", discovery)),
         ("/openid/v1/jwks".to_owned(), document("application/jwk-set+json", keys)),

@@ -67,7 +67,12 @@ pub struct Args {
     /// Ranges of service addresses, at most one of each family
     #[arg(long, value_delimiter = ',', default_value = "10.0.0.0/24", value_name = "CIDRS")]
     service_cluster_ip_range: Vec<String>,
-    #[arg(long, default_value = "30000-32767", help = "Ports of NodePort services", value_name = "FIRST-LAST")]
+    #[arg(
+        long,
+        default_value = "30000-32767",
+        help = "Ports of NodePort services",
+        value_name = "FIRST-LAST"
+    )]
     service_node_port_range: String,
     /// Take requests without a credential as system:anonymous
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -146,7 +151,13 @@ impl Args {
             _ => {
                 let (directory, authority) = own()?;
                 let service_ips = [self.ranges()?.kubernetes_ip()];
-                let hosts = [host_name()?, "localhost".into(), advertised.to_string(), "127.0.0.1".into(), "::1".into()];
+                let hosts = [
+                    host_name()?,
+                    "localhost".into(),
+                    advertised.to_string(),
+                    "127.0.0.1".into(),
+                    "::1".into(),
+                ];
                 let request = CertificateRequest::apiserver("cluster.local", &service_ips, &hosts);
                 directory.certificate("apiserver", &authority, &request, now).map_err(text)?
             }
@@ -159,12 +170,18 @@ impl Args {
             _ if self.client_ca_file.is_none() => {
                 let (directory, authority) = own()?;
                 let request = CertificateRequest::client("kube-apiserver-kubelet-client", "system:masters");
-                Some(directory.certificate("apiserver-kubelet-client", &authority, &request, now).map_err(text)?)
+                Some(
+                    directory
+                        .certificate("apiserver-kubelet-client", &authority, &request, now)
+                        .map_err(text)?,
+                )
             }
             _ => None,
         };
         let token_key = match &self.service_account_signing_key_file {
-            Some(path) => TokenKey::from_pem(&read_file("--service-account-signing-key-file", path)?).map_err(text)?,
+            Some(path) => {
+                TokenKey::from_pem(&read_file("--service-account-signing-key-file", path)?).map_err(text)?
+            }
             None => PkiDirectory::open(&self.cert_dir).and_then(|d| d.token_key("sa")).map_err(text)?,
         };
         let kubelet_ca_pem = match &self.kubelet_certificate_authority {
@@ -180,7 +197,12 @@ impl Args {
     }
 
     fn node_ports(&self) -> Result<RangeInclusive<u16>, ConfigError> {
-        let wrong = || ConfigError(format!("--service-node-port-range: {:?} is not FIRST-LAST", self.service_node_port_range));
+        let wrong = || {
+            ConfigError(format!(
+                "--service-node-port-range: {:?} is not FIRST-LAST",
+                self.service_node_port_range
+            ))
+        };
         let (first, last) = self.service_node_port_range.split_once('-').ok_or_else(wrong)?;
         let range: RangeInclusive<u16> =
             first.trim().parse().map_err(|_| wrong())?..=last.trim().parse().map_err(|_| wrong())?;
@@ -211,7 +233,9 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let secrets = args.secrets(&env, advertised)?;
     let node_ports = args.node_ports()?;
     let kubelet_tls = match &secrets.kubelet_client {
-        Some(identity) => Some(std::sync::Arc::new(pki::tls::client_config(&secrets.kubelet_ca_pem, Some(identity))?)),
+        Some(identity) => {
+            Some(std::sync::Arc::new(pki::tls::client_config(&secrets.kubelet_ca_pem, Some(identity))?))
+        }
         None => None,
     };
     let runtime_config = component::config::parse_bool_map(&args.runtime_config).map_err(ConfigError)?;
@@ -225,13 +249,22 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         kubelet_tls,
         runtime_config: runtime_config.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
     };
-    let listener = tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
+    let listener =
+        tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
     let tls = pki::tls::server_config(&secrets.serving, pki::tls::ClientAuth::Request)?;
     let backend = store::open_embedded(&env, &args.data_dir, &tasks).await?;
-    let audiences =
-        if args.api_audiences.is_empty() { vec![args.service_account_issuer.clone()] } else { args.api_audiences.clone() };
-    let bootstrap =
-        assembly::bootstrap_config(&env, advertised, args.secure_port, &args.service_cluster_ip_range, &secrets.client_ca_pem)?;
+    let audiences = if args.api_audiences.is_empty() {
+        vec![args.service_account_issuer.clone()]
+    } else {
+        args.api_audiences.clone()
+    };
+    let bootstrap = assembly::bootstrap_config(
+        &env,
+        advertised,
+        args.secure_port,
+        &args.service_cluster_ip_range,
+        &secrets.client_ca_pem,
+    )?;
     let assembly = Assembly {
         config,
         client_ca_pem: secrets.client_ca_pem,
@@ -261,7 +294,9 @@ mod tests {
     #[test]
     fn port_ranges_are_checked() {
         let ports = |text: &str| {
-            Args::try_parse_from(["kube-apiserver", &format!("--service-node-port-range={text}")]).unwrap().node_ports()
+            Args::try_parse_from(["kube-apiserver", &format!("--service-node-port-range={text}")])
+                .unwrap()
+                .node_ports()
         };
         assert_eq!(ports("30000-32767").unwrap(), 30_000..=32_767);
         for wrong in ["x", "5-4", "0-5", "1"] {

@@ -147,7 +147,8 @@ fn group_version(group: &str, version: &str) -> Value {
 
 fn group(found: &Group, mut members: Object) -> Value {
     members.insert("name", found.name.as_str());
-    let versions: Vec<Value> = found.versions.iter().map(|v| group_version(&found.name, &v.version)).collect();
+    let versions: Vec<Value> =
+        found.versions.iter().map(|v| group_version(&found.name, &v.version)).collect();
     let preferred = versions.first().cloned().unwrap_or_default();
     members.insert("versions", versions);
     members.insert("preferredVersion", preferred);
@@ -310,9 +311,9 @@ pub(crate) fn answer(server: &Arc<ApiServer>, call: &Call, path: &str) -> Respon
 }
 
 fn aggregated_answer(document: &Aggregated, call: &Call) -> Response {
-    let known = call.header(header::IF_NONE_MATCH).is_some_and(|tags| {
-        tags.split(',').any(|tag| tag.trim().as_bytes() == document.etag.as_bytes())
-    });
+    let known = call
+        .header(header::IF_NONE_MATCH)
+        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().as_bytes() == document.etag.as_bytes()));
     let mut response = if known {
         let mut response = response::with_body(StatusCode::NOT_MODIFIED, AGGREGATED, "");
         response.headers_mut().remove(header::CONTENT_TYPE);
@@ -333,8 +334,12 @@ mod tests {
 
     #[test]
     fn aggregated_is_asked_for_first() {
-        assert!(wants_aggregated(Some("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json")));
-        assert!(!wants_aggregated(Some("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json")));
+        assert!(wants_aggregated(Some(
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+        )));
+        assert!(!wants_aggregated(Some(
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+        )));
         assert!(!wants_aggregated(Some("application/json")));
         assert!(!wants_aggregated(None));
     }

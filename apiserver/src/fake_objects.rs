@@ -143,9 +143,8 @@ impl Objects for FakeObjects {
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
         let mut state = self.state.lock();
         state.lists += 1;
-        let matches = |key: &Key| {
-            key.0 == group && key.1 == resource && (namespace.is_empty() || key.2 == namespace)
-        };
+        let matches =
+            |key: &Key| key.0 == group && key.1 == resource && (namespace.is_empty() || key.2 == namespace);
         state.objects.iter().filter(|(key, _)| matches(key)).map(|(_, o)| Arc::clone(o)).collect()
     }
 

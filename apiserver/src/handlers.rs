@@ -169,7 +169,10 @@ fn root_paths(server: &Arc<ApiServer>) -> Vec<u8> {
         paths.push(format!("/apis/{}", resource.info.group));
         paths.push(format!("/apis/{}", resource.info.api_version()));
     }
-    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned),
+    );
     paths.sort();
     paths.dedup();
     serde_json::to_vec_pretty(&serde_json::json!({ "paths": paths })).expect("a list of strings")

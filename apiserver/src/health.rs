@@ -40,7 +40,11 @@ impl fmt::Debug for Health {
 
 impl Health {
     /// Adds a check to all three endpoints, in order.
-    pub fn add(&self, name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn add(
+        &self,
+        name: impl Into<String>,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
         self.0.write().push(Named { name: name.into(), check: Arc::new(check), readiness_only: false });
     }
 
@@ -149,8 +153,22 @@ mod tests {
     async fn answers() {
         check(Endpoint::Livez, "", "", 200, "ok").await;
         check(Endpoint::Livez, "", "verbose", 200, "[+]ping ok\nlivez check passed\n").await;
-        check(Endpoint::Readyz, "", "", 500, "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n").await;
-        check(Endpoint::Readyz, "", "exclude=shutdown&verbose", 200, "[+]ping ok\n[+]shutdown excluded: ok\nreadyz check passed\n").await;
+        check(
+            Endpoint::Readyz,
+            "",
+            "",
+            500,
+            "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n",
+        )
+        .await;
+        check(
+            Endpoint::Readyz,
+            "",
+            "exclude=shutdown&verbose",
+            200,
+            "[+]ping ok\n[+]shutdown excluded: ok\nreadyz check passed\n",
+        )
+        .await;
         check(Endpoint::Readyz, "/ping", "", 200, "ok").await;
         check(Endpoint::Livez, "/shutdown", "", 404, "404 page not found\n").await;
     }

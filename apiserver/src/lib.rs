@@ -4,7 +4,10 @@
 //! admitted by `handlers::access`, and answered by `handlers` over [`registry`]. What single kinds need beyond their tables
 //! is plugged in through [`seams`].
 
-#![allow(clippy::result_large_err, reason = "a Status is built once per refused request and never on a hot path")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a Status is built once per refused request and never on a hot path"
+)]
 
 pub mod admission;
 pub mod alloc;
@@ -26,9 +29,9 @@ pub mod registry;
 pub mod response;
 pub mod routes;
 pub mod seams;
+pub mod server;
 pub mod special;
 pub mod strategy;
-pub mod server;
 pub mod table;
 pub mod values;
 pub mod watch;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -84,7 +85,10 @@ async fn connection(
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|der| PeerCertificate(Arc::from(der.as_ref())));
+    let used = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&used);
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        seen.store(true, Ordering::Relaxed);
         let server = Arc::clone(&server);
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(PeerAddress(address));
@@ -105,6 +109,16 @@ async fn connection(
         }
         // So is one that breaks at any other time.
         _ = connection.as_mut() => {}
+        () = never_used(&used) => {}
+    }
+}
+
+/// Ends when a connection has brought no request in the time for one. The limit on heads does not see a client that
+/// sends nothing at all, or half of an HTTP/2 preface, and strangers could hold every slot that way.
+async fn never_used(used: &AtomicBool) {
+    tokio::time::sleep(HEADER_TIMEOUT).await;
+    if used.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -120,4 +134,16 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_given_up_and_a_used_one_kept() {
+        let limit = HEADER_TIMEOUT * 10;
+        assert!(tokio::time::timeout(limit, never_used(&AtomicBool::new(false))).await.is_ok());
+        assert!(tokio::time::timeout(limit, never_used(&AtomicBool::new(true))).await.is_err());
+    }
 }

@@ -15,8 +15,8 @@ type Labels = Vec<(&'static str, String)>;
 
 /// Upstream's buckets of request durations, in seconds.
 const DURATION_BUCKETS: [f64; 23] = [
-    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0,
-    30.0, 45.0, 60.0,
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0, 30.0, 45.0, 60.0,
 ];
 
 fn durations() -> Histogram {
@@ -116,7 +116,11 @@ impl ServerMetrics {
              scope and component",
             metrics.longrunning.clone(),
         );
-        r.register("apiserver_request_panics", "Counter of panics in request handlers", metrics.panics.clone());
+        r.register(
+            "apiserver_request_panics",
+            "Counter of panics in request handlers",
+            metrics.panics.clone(),
+        );
         r.register(
             "apiserver_watch_events",
             "Number of events sent in watch clients",
@@ -187,7 +191,13 @@ mod tests {
     #[test]
     fn names_are_upstreams() {
         let metrics = ServerMetrics::new();
-        let labels = RequestLabels { verb: "GET", resource: "pods".into(), version: "v1".into(), scope: "resource", ..RequestLabels::default() };
+        let labels = RequestLabels {
+            verb: "GET",
+            resource: "pods".into(),
+            version: "v1".into(),
+            scope: "resource",
+            ..RequestLabels::default()
+        };
         metrics.observe(&labels, 200, Duration::from_millis(3));
         let guard = metrics.inflight(true);
         let text = metrics.registry.render();

@@ -49,7 +49,8 @@ pub struct Output {
 }
 
 impl Output {
-    pub const JSON: Output = Output { encoding: Encoding::Json, form: Form::Object, pretty: false, stream: false };
+    pub const JSON: Output =
+        Output { encoding: Encoding::Json, form: Form::Object, pretty: false, stream: false };
 
     /// Plain JSON of whole objects, the form that is kept ready.
     pub fn is_plain(&self) -> bool {
@@ -110,7 +111,8 @@ pub(crate) fn choose(accept: Option<&str>, offered: &[&'static str]) -> Option<&
     clauses(accept).iter().find_map(|clause| {
         offered.iter().copied().find(|media| {
             let (kind, subkind) = media.split_once('/').unwrap_or((media, ""));
-            (clause.kind == "*" || clause.kind == kind) && (clause.subkind == "*" || clause.subkind == subkind)
+            (clause.kind == "*" || clause.kind == kind)
+                && (clause.subkind == "*" || clause.subkind == subkind)
         })
     })
 }
@@ -223,7 +225,8 @@ pub fn wants_pretty(query: &crate::routes::Query, user_agent: &str) -> bool {
 
 /// The decoder that a body needs.
 pub fn input(content_type: Option<&str>) -> Result<Encoding, Status> {
-    let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media =
+        content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
         "" | JSON => Ok(Encoding::Json),
         YAML => Ok(Encoding::Yaml),
@@ -254,7 +257,8 @@ pub enum PatchType {
 
 /// The kind of a patch. Custom resources (`custom`) have no strategic merge, and their own words of refusal.
 pub fn patch_type(content_type: Option<&str>, custom: bool) -> Result<PatchType, Status> {
-    let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media =
+        content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
         "application/json-patch+json" => Ok(PatchType::Json),
         "application/merge-patch+json" => Ok(PatchType::Merge),
@@ -299,7 +303,11 @@ mod tests {
         check(TABLE, Scope::List, "Json Table(\"v1\")");
         check("application/vnd.kubernetes.protobuf,application/json", Scope::List, "Protobuf Object");
         check("application/json;q=0.1, application/yaml", Scope::Object, "Yaml Object");
-        check("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", Scope::Watch, "Json Partial(\"v1\", false)");
+        check(
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            Scope::Watch,
+            "Json Partial(\"v1\", false)",
+        );
         check(
             "application/json;as=Nope;g=meta.k8s.io;v=v1",
             Scope::Watch,
@@ -325,7 +333,10 @@ mod tests {
         assert_eq!(input(None).unwrap(), Encoding::Json);
         assert_eq!(input(Some("application/yaml; charset=utf-8")).unwrap(), Encoding::Yaml);
         assert_eq!(input(Some("text/plain")).unwrap_err().code, 415);
-        assert_eq!(patch_type(Some("application/json"), false).unwrap_err().message, "415: Unsupported Media Type");
+        assert_eq!(
+            patch_type(Some("application/json"), false).unwrap_err().message,
+            "415: Unsupported Media Type"
+        );
         assert!(accepts_gzip(Some("deflate, gzip;q=1.0")) && !accepts_gzip(Some("gzip;q=0")));
     }
 }

@@ -173,8 +173,7 @@ fn v2(openapi: &OpenApi, call: &Call) -> Response {
 }
 
 fn document(call: &Call, media_type: &'static str, body: Vec<u8>, hash: &str) -> Response {
-    let mut response =
-        crate::handlers::render::finish(call, StatusCode::OK, negotiate::Encoding::Json, body);
+    let mut response = crate::handlers::render::finish(call, StatusCode::OK, negotiate::Encoding::Json, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{hash}\"")) {

@@ -18,9 +18,9 @@ pub mod patch;
 
 pub(crate) mod prepare;
 pub(crate) mod proto;
-pub(crate) mod selectable;
 pub mod scale;
 mod scale_managed;
+pub(crate) mod selectable;
 pub mod selection;
 pub mod served;
 

@@ -34,11 +34,7 @@ pub fn unavailable(message: impl Into<String>) -> Status {
 
 /// 413 for a body.
 pub fn body_too_large(limit: usize) -> Status {
-    Status::new(
-        413,
-        "RequestEntityTooLarge",
-        format!("Request entity too large: limit is {limit}"),
-    )
+    Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
 }
 
 /// A Status in its published JSON form, without a line end.

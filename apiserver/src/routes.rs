@@ -226,7 +226,10 @@ mod tests {
         let method: http::Method = method.parse().unwrap();
         let i = RequestInfo::parse(&method, path, &Query::parse(query));
         let got = if i.is_resource {
-            format!("{} {}/{} ns={} {} {} sub={} tail={}", i.verb, i.group, i.version, i.namespace, i.resource, i.name, i.subresource, i.tail)
+            format!(
+                "{} {}/{} ns={} {} {} sub={} tail={}",
+                i.verb, i.group, i.version, i.namespace, i.resource, i.name, i.subresource, i.tail
+            )
         } else {
             format!("{} {}", i.verb, i.path)
         };
@@ -246,7 +249,11 @@ mod tests {
         check("GET", "/api/v1/namespaces", "list /v1 ns= namespaces  sub= tail=");
         check("GET", "/api/v1/namespaces/a", "get /v1 ns=a namespaces a sub= tail=");
         check("PUT", "/api/v1/namespaces/a/finalize", "update /v1 ns=a namespaces a sub=finalize tail=");
-        check("PATCH", "/apis/apps/v1/namespaces/a/deployments/d/scale", "patch apps/v1 ns=a deployments d sub=scale tail=");
+        check(
+            "PATCH",
+            "/apis/apps/v1/namespaces/a/deployments/d/scale",
+            "patch apps/v1 ns=a deployments d sub=scale tail=",
+        );
         check("DELETE", "/api/v1/namespaces/a/pods", "deletecollection /v1 ns=a pods  sub= tail=");
         check("GET", "/api/v1/nodes/n/proxy/a%2Fb/c", "get /v1 ns= nodes n sub=proxy tail=/a%2Fb/c");
         check("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list /v1 ns= pods x sub= tail=");

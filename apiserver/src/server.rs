@@ -46,7 +46,10 @@ pub struct Deps {
 
 impl fmt::Debug for Deps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deps").field("backend", &self.backend).field("tasks", &self.tasks).finish_non_exhaustive()
+        f.debug_struct("Deps")
+            .field("backend", &self.backend)
+            .field("tasks", &self.tasks)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +162,8 @@ impl ApiServer {
         let labels = self.labels(&info, &query);
         let long = self.is_long(&info, &query);
         let head = parts.method == Method::HEAD;
-        let call = Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone() };
+        let call =
+            Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone() };
         let limit = (!long).then(|| self.deadline(&call.query));
         let answer = AssertUnwindSafe(self.answer(call, body)).catch_unwind();
         let outcome = match limit {
@@ -169,7 +173,9 @@ impl ApiServer {
         let mut response = match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => self.panicked(&*panic),
-            Err(_) => response::failure(&Status::timeout("request did not complete within the allotted timeout", 0)),
+            Err(_) => {
+                response::failure(&Status::timeout("request did not complete within the allotted timeout", 0))
+            }
         };
         let headers = response.headers_mut();
         headers.insert(AUDIT_ID, audit_id);
@@ -196,10 +202,8 @@ impl ApiServer {
         if let Err(failure) = self.admit_user(&mut call).await {
             return response::failure(&failure);
         }
-        let mutating = matches!(
-            call.info.verb.as_str(),
-            "create" | "update" | "patch" | "delete" | "deletecollection"
-        );
+        let mutating =
+            matches!(call.info.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
         let _inflight = self.metrics.inflight(mutating);
         if !call.info.is_resource || !mutating || self.is_connect(&call.info) {
             return self.dispatch(call, body).await;
@@ -216,9 +220,9 @@ impl ApiServer {
             // A caller that has gone away does not hear what became of its request.
             let _ = sender.send(response);
         });
-        receiver.await.unwrap_or_else(|_| {
-            response::failure(&response::unavailable("the server is shutting down"))
-        })
+        receiver
+            .await
+            .unwrap_or_else(|_| response::failure(&response::unavailable("the server is shutting down")))
     }
 
     /// Authentication, impersonation, authorization.
@@ -243,13 +247,12 @@ impl ApiServer {
 
     /// Watches and connections have no deadline of the server.
     fn is_long(&self, info: &RequestInfo, query: &Query) -> bool {
-        info.verb == "watch"
-            || self.is_connect(info)
-            || (info.subresource == "log" && query.flag("follow"))
+        info.verb == "watch" || self.is_connect(info) || (info.subresource == "log" && query.flag("follow"))
     }
 
     fn is_connect(&self, info: &RequestInfo) -> bool {
-        info.is_resource && matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy" | "log")
+        info.is_resource
+            && matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy" | "log")
     }
 
     /// The server's limit, or the client's own when it is shorter.
@@ -261,7 +264,8 @@ impl ApiServer {
     fn labels(&self, info: &RequestInfo, query: &Query) -> RequestLabels {
         let dry_run = query.get("dryRun").is_some();
         let verb = verb_label(&info.verb);
-        let known = info.is_resource && self.registry.find(&info.group, &info.version, &info.resource).is_some();
+        let known =
+            info.is_resource && self.registry.find(&info.group, &info.version, &info.resource).is_some();
         if !known {
             return RequestLabels { verb, dry_run, ..RequestLabels::default() };
         }
@@ -271,8 +275,7 @@ impl ApiServer {
             (true, true) => "cluster",
         };
         // A subresource that is not served would be a label of the client's choice.
-        let subresource =
-            if self.registry.serves(info) { info.subresource.clone() } else { String::new() };
+        let subresource = if self.registry.serves(info) { info.subresource.clone() } else { String::new() };
         RequestLabels {
             verb: if self.is_connect(info) { "CONNECT" } else { verb },
             group: info.group.clone(),

@@ -24,7 +24,13 @@ pub fn strings<S: AsRef<str>>(list: impl IntoIterator<Item = S>) -> Value {
 
 /// The strings of a list, leaving out what is none.
 pub fn string_list(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).unwrap_or_default().iter().filter_map(Value::as_str).map(String::from).collect()
+    value
+        .and_then(Value::as_array)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_str)
+        .map(String::from)
+        .collect()
 }
 
 /// The string at `path`, empty when there is none: Go's zero value.

@@ -246,7 +246,8 @@ impl Registry {
         if let Some(key) = exact {
             // The revision is read first: an entry that is newer shows up again as an event, which does no harm.
             let revision = self.view().revision();
-            let found = self.view().get_at(key, revision).map_err(|e| crate::registry::commit::store_status(&e))?;
+            let found =
+                self.view().get_at(key, revision).map_err(|e| crate::registry::commit::store_status(&e))?;
             return Ok((found.into_iter().collect(), revision));
         }
         let range =
@@ -423,7 +424,9 @@ impl Stream {
         let Some(form) = self.server.registry().form(&self.resource, entry) else { return };
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.text().as_bytes());
-        out.extend_from_slice(b"\",\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/");
+        out.extend_from_slice(
+            b"\",\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/",
+        );
         out.extend_from_slice(version.as_bytes());
         out.extend_from_slice(b"\",\"metadata\":");
         form.head().write_metadata(&form.text, revision, out);
@@ -444,7 +447,14 @@ impl Stream {
             }
             Form::Table(version) => {
                 let first = !std::mem::replace(&mut self.columns_sent, true);
-                let table = crate::table::of_event(&self.server, &self.resource, &value, self.include, version, first);
+                let table = crate::table::of_event(
+                    &self.server,
+                    &self.resource,
+                    &value,
+                    self.include,
+                    version,
+                    first,
+                );
                 self.push_value(out, kind, &table, &kinds::Gvk::new("meta.k8s.io", version, "Table"));
             }
         }

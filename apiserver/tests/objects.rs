@@ -39,21 +39,34 @@ async fn a_config_map_lives_and_dies() {
 async fn a_watch_tells_of_every_change_in_order() {
     let cluster = Cluster::start().await;
     let mut watch = cluster.watch("/api/v1/namespaces/default/configmaps?watch=1&resourceVersion=0").await;
-    cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}})).await.expect_code(201);
     cluster
-        .patch("/api/v1/namespaces/default/configmaps/a", "application/merge-patch+json", json!({"data": {"k": "v"}}))
+        .post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}}))
+        .await
+        .expect_code(201);
+    cluster
+        .patch(
+            "/api/v1/namespaces/default/configmaps/a",
+            "application/merge-patch+json",
+            json!({"data": {"k": "v"}}),
+        )
         .await
         .expect_code(200);
     cluster.delete("/api/v1/namespaces/default/configmaps/a").await.expect_code(200);
     let added = watch.next().await;
-    assert_eq!((added["type"].as_str(), added["object"]["metadata"]["name"].as_str()), (Some("ADDED"), Some("a")));
+    assert_eq!(
+        (added["type"].as_str(), added["object"]["metadata"]["name"].as_str()),
+        (Some("ADDED"), Some("a"))
+    );
     let modified = watch.next().await;
     assert_eq!(modified["type"], "MODIFIED");
     assert_eq!(modified["object"]["data"]["k"], "v");
     let deleted = watch.next().await;
     assert_eq!(deleted["type"], "DELETED");
     // A deletion has a revision of its own.
-    assert_ne!(deleted["object"]["metadata"]["resourceVersion"], modified["object"]["metadata"]["resourceVersion"]);
+    assert_ne!(
+        deleted["object"]["metadata"]["resourceVersion"],
+        modified["object"]["metadata"]["resourceVersion"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +82,10 @@ async fn discovery_lists_what_is_served() {
         .raw(
             "GET",
             "/apis",
-            &[("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json")],
+            &[(
+                "accept",
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
+            )],
             "",
         )
         .await;
@@ -93,14 +109,21 @@ async fn discovery_lists_what_is_served() {
 async fn tables_and_partial_metadata() {
     const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
     let cluster = Cluster::start().await;
-    cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}, "data": {"k": "v"}})).await;
+    cluster
+        .post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}, "data": {"k": "v"}}))
+        .await;
     let table = cluster.raw("GET", "/api/v1/configmaps", &[("accept", TABLE)], "").await.expect_code(200);
     assert_eq!(table["kind"], "Table");
     assert_eq!(table["rows"][0]["cells"][0], "a");
     assert_eq!(table["rows"][0]["cells"][1], 1);
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     let partial = cluster
-        .raw("GET", "/api/v1/configmaps", &[("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")], "")
+        .raw(
+            "GET",
+            "/api/v1/configmaps",
+            &[("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")],
+            "",
+        )
         .await
         .expect_code(200);
     assert_eq!(partial["items"][0]["metadata"]["name"], "a");
@@ -111,15 +134,21 @@ async fn tables_and_partial_metadata() {
 async fn pages_go_on_at_one_revision() {
     let cluster = Cluster::start().await;
     for name in ["a", "b", "c", "d"] {
-        cluster.post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": name}})).await.expect_code(201);
+        cluster
+            .post("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": name}}))
+            .await
+            .expect_code(201);
     }
     let first = cluster.get("/api/v1/namespaces/default/configmaps?limit=2").await.expect_code(200);
     assert_eq!(first["metadata"]["remainingItemCount"], 2);
     let token = first["metadata"]["continue"].as_str().unwrap().to_owned();
     cluster.delete("/api/v1/namespaces/default/configmaps/c").await.expect_code(200);
-    let second =
-        cluster.get(&format!("/api/v1/namespaces/default/configmaps?limit=2&continue={token}")).await.expect_code(200);
-    let names: Vec<_> = second["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap()).collect();
+    let second = cluster
+        .get(&format!("/api/v1/namespaces/default/configmaps?limit=2&continue={token}"))
+        .await
+        .expect_code(200);
+    let names: Vec<_> =
+        second["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["c", "d"], "a page shows the state of the first one");
     assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
     assert_eq!(second["metadata"].get("continue"), None);
@@ -135,7 +164,8 @@ async fn openapi_has_what_kubectl_looks_for() {
     let document = answer.expect_code(200);
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
     assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
-    let names: Vec<_> = patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"fieldValidation"), "{names:?}");
     let schemas = &document["components"]["schemas"];
     let deployment = &schemas["io.k8s.api.apps.v1.Deployment"];

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use apimachinery::{Status, Value};
 use apiserver::config::Plugins;
 use apiserver::response::Body;
-use apiserver::seams::{Admission, AdmissionRequest, Attributes, Authenticator, Authorizer, Decision, UserInfo};
+use apiserver::seams::{
+    Admission, AdmissionRequest, Attributes, Authenticator, Authorizer, Decision, UserInfo,
+};
 use futures::future::BoxFuture;
 use serde_json::json;
 use support::Cluster;
@@ -67,7 +69,10 @@ async fn strangers_and_liars() {
          the namespace \"default\""
     );
     let liar = cluster.anonymous("GET", MAPS, &[("authorization", "Bearer bad")]).await.expect_code(401);
-    assert_eq!((liar["message"].as_str(), liar["reason"].as_str()), (Some("Unauthorized"), Some("Unauthorized")));
+    assert_eq!(
+        (liar["message"].as_str(), liar["reason"].as_str()),
+        (Some("Unauthorized"), Some("Unauthorized"))
+    );
     cluster.anonymous("GET", MAPS, &[("authorization", "Bearer good")]).await.expect_code(200);
     assert_eq!(cluster.anonymous("GET", "/healthz", &[]).await.code, 200);
     assert_eq!(cluster.anonymous("GET", "/metrics", &[]).await.code, 403);

@@ -99,13 +99,23 @@ async fn watches_of_tables_and_protobuf() {
     let cluster = Cluster::start().await;
     cluster.post(MAPS, json!({"metadata": {"name": "a"}})).await.expect_code(201);
     let answer = cluster
-        .raw("GET", &format!("{MAPS}?watch=1&timeoutSeconds=1"), &[("accept", "application/json;as=Table;g=meta.k8s.io;v=v1")], "")
+        .raw(
+            "GET",
+            &format!("{MAPS}?watch=1&timeoutSeconds=1"),
+            &[("accept", "application/json;as=Table;g=meta.k8s.io;v=v1")],
+            "",
+        )
         .await;
     let event: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(event["object"]["kind"], "Table");
     assert_eq!(event["object"]["rows"][0]["cells"][0], "a");
     let answer = cluster
-        .raw("GET", &format!("{MAPS}?watch=1&timeoutSeconds=1"), &[("accept", "application/vnd.kubernetes.protobuf")], "")
+        .raw(
+            "GET",
+            &format!("{MAPS}?watch=1&timeoutSeconds=1"),
+            &[("accept", "application/vnd.kubernetes.protobuf")],
+            "",
+        )
         .await;
     assert_eq!(answer.headers["content-type"], "application/vnd.kubernetes.protobuf;stream=watch");
     let length = u32::from_be_bytes(answer.body[..4].try_into().unwrap());

@@ -11,13 +11,22 @@ const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 #[tokio::test(start_paused = true)]
 async fn three_patches() {
     let cluster = Cluster::start().await;
-    cluster.post(MAPS, json!({"metadata": {"name": "a"}, "data": {"a": "1", "b": "2"}})).await.expect_code(201);
+    cluster
+        .post(MAPS, json!({"metadata": {"name": "a"}, "data": {"a": "1", "b": "2"}}))
+        .await
+        .expect_code(201);
     let path = format!("{MAPS}/a");
-    let merged =
-        cluster.patch(&path, "application/merge-patch+json", json!({"data": {"a": null, "c": "3"}})).await.expect_code(200);
+    let merged = cluster
+        .patch(&path, "application/merge-patch+json", json!({"data": {"a": null, "c": "3"}}))
+        .await
+        .expect_code(200);
     assert_eq!(merged["data"], json!({"b": "2", "c": "3"}));
     let patched = cluster
-        .patch(&path, "application/json-patch+json", json!([{"op": "replace", "path": "/data/b", "value": "x"}]))
+        .patch(
+            &path,
+            "application/json-patch+json",
+            json!([{"op": "replace", "path": "/data/b", "value": "x"}]),
+        )
         .await
         .expect_code(200);
     assert_eq!(patched["data"]["b"], "x");
@@ -34,7 +43,10 @@ async fn three_patches() {
     assert_eq!(refused["reason"], "Conflict");
     let unknown = cluster.patch(&path, "application/json", json!({})).await.expect_code(415);
     assert_eq!(unknown["message"], "415: Unsupported Media Type");
-    let same = cluster.patch(&path, "application/merge-patch+json", json!({"data": {"b": "x"}})).await.expect_code(200);
+    let same = cluster
+        .patch(&path, "application/merge-patch+json", json!({"data": {"b": "x"}}))
+        .await
+        .expect_code(200);
     assert_eq!(
         same["metadata"]["resourceVersion"], strategic["metadata"]["resourceVersion"],
         "a patch that changes nothing writes nothing"
@@ -50,7 +62,11 @@ async fn finalizers_hold_a_deletion_up() {
     assert!(marked["metadata"]["deletionTimestamp"].is_string());
     assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 0);
     let refused = cluster
-        .patch(&path, "application/merge-patch+json", json!({"metadata": {"finalizers": ["e.com/x", "e.com/y"]}}))
+        .patch(
+            &path,
+            "application/merge-patch+json",
+            json!({"metadata": {"finalizers": ["e.com/x", "e.com/y"]}}),
+        )
         .await
         .expect_code(422);
     assert!(refused["message"].as_str().unwrap().contains("no new finalizers can be added"));
@@ -68,8 +84,7 @@ async fn propagation_sets_the_collectors_finalizers() {
     let cluster = Cluster::start().await;
     let path = format!("{MAPS}/a");
     cluster.post(MAPS, json!({"metadata": {"name": "a"}})).await.expect_code(201);
-    for (policy, finalizers) in
-        [("Foreground", json!(["foregroundDeletion"])), ("Orphan", json!(["orphan"]))]
+    for (policy, finalizers) in [("Foreground", json!(["foregroundDeletion"])), ("Orphan", json!(["orphan"]))]
     {
         let body = json!({"propagationPolicy": policy}).to_string();
         let answer = cluster.raw("DELETE", &path, JSON, body).await.expect_code(200);
@@ -90,7 +105,8 @@ async fn preconditions_of_deletes() {
     assert!(refused["message"].as_str().unwrap().starts_with(
         "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (other) does not match"
     ));
-    let wrong = cluster.raw("DELETE", &path, JSON, json!({"kind": "Pod", "apiVersion": "v1"}).to_string()).await;
+    let wrong =
+        cluster.raw("DELETE", &path, JSON, json!({"kind": "Pod", "apiVersion": "v1"}).to_string()).await;
     wrong.expect_code(400);
     cluster.get(&path).await.expect_code(200);
 }
@@ -99,7 +115,10 @@ async fn preconditions_of_deletes() {
 async fn dry_runs_leave_nothing() {
     let cluster = Cluster::start().await;
     let path = format!("{MAPS}/a");
-    let dry = cluster.post(&format!("{MAPS}?dryRun=All"), json!({"metadata": {"name": "a"}})).await.expect_code(201);
+    let dry = cluster
+        .post(&format!("{MAPS}?dryRun=All"), json!({"metadata": {"name": "a"}}))
+        .await
+        .expect_code(201);
     assert_eq!(dry["metadata"].get("resourceVersion"), None);
     cluster.get(&path).await.expect_code(404);
     let made = cluster.post(MAPS, json!({"metadata": {"name": "a"}})).await.expect_code(201);
@@ -123,7 +142,8 @@ async fn names_are_generated_and_checked() {
         nameless["message"],
         "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required"
     );
-    let elsewhere = cluster.post(MAPS, json!({"metadata": {"name": "a", "namespace": "other"}})).await.expect_code(400);
+    let elsewhere =
+        cluster.post(MAPS, json!({"metadata": {"name": "a", "namespace": "other"}})).await.expect_code(400);
     assert_eq!(
         elsewhere["message"],
         "the namespace of the provided object does not match the namespace sent on the request"
@@ -135,7 +155,8 @@ async fn names_are_generated_and_checked() {
 async fn fields_are_checked_as_asked() {
     let cluster = Cluster::start().await;
     let body = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x","name":"y"},"foo":1}"#;
-    let strict = cluster.raw("POST", &format!("{MAPS}?fieldValidation=Strict"), JSON, body).await.expect_code(400);
+    let strict =
+        cluster.raw("POST", &format!("{MAPS}?fieldValidation=Strict"), JSON, body).await.expect_code(400);
     assert_eq!(
         strict["message"],
         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \
@@ -143,7 +164,10 @@ async fn fields_are_checked_as_asked() {
     );
     let warned = cluster.raw("POST", &format!("{MAPS}?dryRun=All"), JSON, body).await;
     let warnings: Vec<_> = warned.headers.get_all("warning").iter().map(|w| w.to_str().unwrap()).collect();
-    assert_eq!(warnings, ["299 - \"duplicate field \\\"metadata.name\\\"\"", "299 - \"unknown field \\\"foo\\\"\""]);
+    assert_eq!(
+        warnings,
+        ["299 - \"duplicate field \\\"metadata.name\\\"\"", "299 - \"unknown field \\\"foo\\\"\""]
+    );
     let ignored = cluster.raw("POST", &format!("{MAPS}?dryRun=All&fieldValidation=Ignore"), JSON, body).await;
     ignored.expect_code(201);
     assert!(ignored.headers.get("warning").is_none());
@@ -197,7 +221,10 @@ async fn status_and_spec_have_writers_of_their_own() {
         .patch(&format!("{path}/status"), merge, json!({"spec": {"replicas": 9}, "status": {"replicas": 4}}))
         .await
         .expect_code(200);
-    assert_eq!((status["spec"]["replicas"].as_i64(), status["status"]["replicas"].as_i64()), (Some(1), Some(4)));
+    assert_eq!(
+        (status["spec"]["replicas"].as_i64(), status["status"]["replicas"].as_i64()),
+        (Some(1), Some(4))
+    );
     let spec = cluster
         .patch(&path, merge, json!({"spec": {"replicas": 2}, "status": {"replicas": 8}}))
         .await
@@ -205,7 +232,10 @@ async fn status_and_spec_have_writers_of_their_own() {
     assert_eq!((spec["spec"]["replicas"].as_i64(), spec["status"]["replicas"].as_i64()), (Some(2), Some(4)));
     assert_eq!(spec["metadata"]["generation"], 2);
     let scale = cluster.get(&format!("{path}/scale")).await.expect_code(200);
-    assert_eq!((scale["spec"]["replicas"].as_i64(), scale["status"]["selector"].as_str()), (Some(2), Some("app=d")));
+    assert_eq!(
+        (scale["spec"]["replicas"].as_i64(), scale["status"]["selector"].as_str()),
+        (Some(2), Some("app=d"))
+    );
     let scaled = cluster
         .put(
             &format!("{path}/scale"),
@@ -215,7 +245,10 @@ async fn status_and_spec_have_writers_of_their_own() {
         .expect_code(200);
     assert_eq!(scaled["kind"], "Scale");
     let after = cluster.get(&path).await.expect_code(200);
-    assert_eq!((after["spec"]["replicas"].as_i64(), after["metadata"]["generation"].as_i64()), (Some(7), Some(3)));
+    assert_eq!(
+        (after["spec"]["replicas"].as_i64(), after["metadata"]["generation"].as_i64()),
+        (Some(7), Some(3))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,9 +261,11 @@ async fn protobuf_there_and_back() {
     assert_eq!(made.headers["content-type"], PROTOBUF);
     assert_eq!(&made.body[..4], b"k8s\0");
     let shown = cluster.get(&format!("{base}/d")).await.expect_code(200);
-    let sent = cluster.raw("PUT", &format!("{base}/d"), &[("content-type", PROTOBUF)], made.body.to_vec()).await;
+    let sent =
+        cluster.raw("PUT", &format!("{base}/d"), &[("content-type", PROTOBUF)], made.body.to_vec()).await;
     assert_eq!(sent.expect_code(200), shown, "what was read in protobuf and sent back changes nothing");
-    let refused = cluster.raw("POST", base, &[("content-type", PROTOBUF)], "{\"a\":1}").await.expect_code(400);
+    let refused =
+        cluster.raw("POST", base, &[("content-type", PROTOBUF)], "{\"a\":1}").await.expect_code(400);
     assert_eq!(
         refused["message"],
         "the object provided is unrecognized (must be of type Deployment): provided data does not appear to be a \

@@ -164,7 +164,8 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
             certificate_pem: read_file("--tls-cert-file", cert)?,
             key_pem: read_file("--tls-private-key-file", key)?,
         },
-        _ => pki::tls::self_signed(&host_name()?, args.bind_address, now).map_err(|e| ConfigError(e.to_string()))?,
+        _ => pki::tls::self_signed(&host_name()?, args.bind_address, now)
+            .map_err(|e| ConfigError(e.to_string()))?,
     };
     pki::tls::server_config(&identity, pki::tls::ClientAuth::None).map_err(|e| ConfigError(e.to_string()))
 }

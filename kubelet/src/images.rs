@@ -70,7 +70,13 @@ impl Images {
             Err(problem) => {
                 let message = format!("Failed to apply default image tag {:?}: {problem}", container.image);
                 agent.container_event(pod, container, EventType::Warning, "InspectFailed", message.clone());
-                agent.container_event(pod, container, EventType::Warning, "Failed", "Error: InvalidImageName");
+                agent.container_event(
+                    pod,
+                    container,
+                    EventType::Warning,
+                    "Failed",
+                    "Error: InvalidImageName",
+                );
                 return Err(self.problem(agent, "InvalidImageName", message));
             }
         };

@@ -1,12 +1,12 @@
 //! One pod on this node: what it wants ([`plan`]), what it is ([`status`]), what its sandbox and containers are told
 //! ([`config`], [`env`], [`dns`]), and the task that brings the two together ([`worker`]).
 
+pub(crate) mod admit;
 pub mod config;
 pub mod dns;
 pub mod env;
 pub mod expand;
 pub mod hash;
-pub(crate) mod admit;
 pub(crate) mod hooks;
 pub mod observed;
 pub(crate) mod ops;

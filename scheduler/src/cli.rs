@@ -130,7 +130,8 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let env = env::Env::real();
     if args.secure_port != 0 {
         let tls = serving_tls(args)?;
-        let listener = tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
+        let listener =
+            tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
         component::serving::serve(&tasks, listener, Serving { handler: health_only(), tls: Some(tls) });
     }
     let group = tasks.child("scheduling");
@@ -150,7 +151,8 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
             certificate_pem: read_file("--tls-cert-file", cert)?,
             key_pem: read_file("--tls-private-key-file", key)?,
         },
-        _ => pki::tls::self_signed(&host_name()?, args.bind_address, now).map_err(|e| ConfigError(e.to_string()))?,
+        _ => pki::tls::self_signed(&host_name()?, args.bind_address, now)
+            .map_err(|e| ConfigError(e.to_string()))?,
     };
     pki::tls::server_config(&identity, pki::tls::ClientAuth::None).map_err(|e| ConfigError(e.to_string()))
 }
@@ -180,8 +182,10 @@ mod tests {
             read(&[&format!("--config={}", path.display()), "--kubeconfig=/k"])
         };
         let head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
-        let (config, _) =
-            with(&format!("{head}leaderElection: {{leaderElect: false}}\nprofiles: [{{schedulerName: mine}}]\n")).unwrap();
+        let (config, _) = with(&format!(
+            "{head}leaderElection: {{leaderElect: false}}\nprofiles: [{{schedulerName: mine}}]\n"
+        ))
+        .unwrap();
         assert!(!config.leader_elect);
         assert_eq!(config.scheduler_name, "mine");
         assert!(with(&format!("{head}nonsense: 1\n")).unwrap_err().0.contains("nonsense"));

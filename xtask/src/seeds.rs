@@ -82,7 +82,8 @@ fn check(file: &Path) -> Result<bool> {
     };
     kubectl(&["apply", "-f", &path]).context("apply")?;
     let live = objects(&kubectl(&["get", "-o", "json", "-f", &path]).context("read back")?)?;
-    let wanted = objects(&kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &path]).context("parse")?)?;
+    let wanted =
+        objects(&kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &path]).context("parse")?)?;
     if live.len() != wanted.len() {
         bail!("{} objects were applied, {} read back", wanted.len(), live.len());
     }

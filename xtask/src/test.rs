@@ -42,7 +42,17 @@ fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
     step("lints", &mut || {
         run(
             "cargo",
-            &["clippy", "--workspace", "--all-targets", "--profile", "ci", "--locked", "--", "-D", "warnings"],
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--profile",
+                "ci",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
             &[],
         )
     })?;
@@ -71,4 +81,3 @@ pub(crate) fn run_all(args: &TestArgs) -> Result<()> {
     eprintln!("== minutes by step\n{table}");
     std::fs::write(target_dir().join(tidy::TIMES_FILE), table).context("keep the times for tidy")
 }
-

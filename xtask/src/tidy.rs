@@ -162,9 +162,11 @@ fn check_dependencies(metadata: &Metadata, problems: &mut Vec<String>) {
             continue;
         };
         // Good enough for SPDX as crates write it: some alternative whose every part we accept.
-        let accepted = license.replace('/', " OR ").replace(['(', ')'], "").split(" OR ").any(|choice| {
-            choice.split(" AND ").all(|part| LICENCES.contains(&part.trim()))
-        });
+        let accepted = license
+            .replace('/', " OR ")
+            .replace(['(', ')'], "")
+            .split(" OR ")
+            .any(|choice| choice.split(" AND ").all(|part| LICENCES.contains(&part.trim())));
         if !accepted {
             problems.push(format!("{id} has the licence {license}"));
         }
@@ -179,9 +181,20 @@ fn check_document_paths(problems: &mut Vec<String>) -> Result<()> {
             let is_path = name.contains('/')
                 && !name.starts_with('/')
                 && !name.contains([' ', '<', '*', ':', '{', '$', '=', '@'])
-                && ["crates/", "apiserver", "scheduler", "controller-manager", "kubelet", "kube-proxy", "tests/", "xtask/", "deploy/", ".ci/"]
-                    .iter()
-                    .any(|top| name.starts_with(top));
+                && [
+                    "crates/",
+                    "apiserver",
+                    "scheduler",
+                    "controller-manager",
+                    "kubelet",
+                    "kube-proxy",
+                    "tests/",
+                    "xtask/",
+                    "deploy/",
+                    ".ci/",
+                ]
+                .iter()
+                .any(|top| name.starts_with(top));
             if is_path && !root().join(name.trim_end_matches('/')).exists() {
                 problems.push(format!("{document} names {name}, which does not exist"));
             }

@@ -12,7 +12,9 @@ use crate::root;
 /// `cargo xtask up`: from a bare host to a cluster.
 pub(crate) fn up(args: &[String]) -> Result<()> {
     if !deps::is_root() {
-        bail!("a cluster needs root (network namespaces, mounts, cgroups): run as root, for example with sudo -E");
+        bail!(
+            "a cluster needs root (network namespaces, mounts, cgroups): run as root, for example with sudo -E"
+        );
     }
     deps::ensure(Need::Run)?;
     let gantry = build("gantry", "gantry")?;

@@ -26,7 +26,8 @@ impl DefaultStorageClass {
     /// The default class; of several the newest, then the first by name.
     fn default_class(&self) -> Option<String> {
         let classes = self.objects.list("storage.k8s.io", "storageclasses", "");
-        let is_default = |c: &&Arc<Value>| DEFAULT_ANNOTATIONS.iter().any(|a| annotation(c, a) == Some("true"));
+        let is_default =
+            |c: &&Arc<Value>| DEFAULT_ANNOTATIONS.iter().any(|a| annotation(c, a) == Some("true"));
         classes
             .iter()
             .filter(is_default)

@@ -59,7 +59,9 @@ impl NodeRestriction {
                     .ok_or_else(|| Status::not_found("", "pods", request.name))?;
                 match text(&pod, &["spec", "nodeName"]) == node {
                     true => Ok(()),
-                    false => Err(format!("node {node:?} can only delete pods with spec.nodeName set to itself")),
+                    false => {
+                        Err(format!("node {node:?} can only delete pods with spec.nodeName set to itself"))
+                    }
                 }
             }
             other => Err(format!(
@@ -89,7 +91,9 @@ impl NodeRestriction {
             return Err(format!("node {node:?} can only create pods with an owner reference set to itself"));
         }
         if owner.bool_at(&["controller"]) != Some(true) {
-            return Err(format!("node {node:?} can only create pods with a controller owner reference set to itself"));
+            return Err(format!(
+                "node {node:?} can only create pods with a controller owner reference set to itself"
+            ));
         }
         if owner.bool_at(&["blockOwnerDeletion"]) == Some(true) {
             return Err(format!("node {node:?} must not set blockOwnerDeletion on an owner reference"));
@@ -97,7 +101,10 @@ impl NodeRestriction {
         let object = self.objects.get("", "nodes", "", node);
         let uid = object.map(|o| meta(&o, "uid").to_owned()).unwrap_or_default();
         if uid != text(owner, &["uid"]) {
-            return Err(format!("node {node:?} UID mismatch: expected {uid:?} got {:?}", text(owner, &["uid"])));
+            return Err(format!(
+                "node {node:?} UID mismatch: expected {uid:?} got {:?}",
+                text(owner, &["uid"])
+            ));
         }
         match references(pod) {
             Some(what) => Err(format!("node {node:?} can not create pods that reference {what}")),
@@ -128,7 +135,9 @@ impl NodeRestriction {
         let Some(bound) = request.object.at(&["spec", "boundObjectRef"]).filter(|b| !b.is_null()) else {
             return refuse("node requested token not bound to a pod");
         };
-        if text(bound, &["apiVersion"]) != "v1" || text(bound, &["kind"]) != "Pod" || text(bound, &["name"]).is_empty()
+        if text(bound, &["apiVersion"]) != "v1"
+            || text(bound, &["kind"]) != "Pod"
+            || text(bound, &["name"]).is_empty()
         {
             return refuse("node requested token not bound to a pod");
         }
@@ -187,7 +196,9 @@ fn references(pod: &Value) -> Option<&'static str> {
         }
     }
     let uses = |wanted: &[&str]| names.iter().any(|n| wanted.contains(n));
-    if uses(&["secret", "secretKeyRef", "secretRef"]) || !pod.array_at(&["spec", "imagePullSecrets"]).is_empty() {
+    if uses(&["secret", "secretKeyRef", "secretRef"])
+        || !pod.array_at(&["spec", "imagePullSecrets"]).is_empty()
+    {
         return Some("secrets");
     }
     if uses(&["configMap", "configMapKeyRef", "configMapRef"]) {
@@ -211,7 +222,9 @@ fn pod_status(node: &str, request: &AdmissionRequest<'_>) -> Result<(), String> 
     }
     let Some(old) = request.old else { return Ok(()) };
     if text(old, &["spec", "nodeName"]) != node {
-        return Err(format!("node {node:?} can only update pod status for pods with spec.nodeName set to itself"));
+        return Err(format!(
+            "node {node:?} can only update pod status for pods with spec.nodeName set to itself"
+        ));
     }
     let labels = |pod: &Value| pod.at(&["metadata", "labels"]).cloned();
     if labels(old) != labels(request.object) {
@@ -224,7 +237,8 @@ fn lease(node: &str, request: &AdmissionRequest<'_>) -> Result<(), String> {
     if request.namespace != "kube-node-lease" {
         return Err("can only access leases in the \"kube-node-lease\" system namespace".into());
     }
-    let name = if request.operation == Operation::Create { meta(request.object, "name") } else { request.name };
+    let name =
+        if request.operation == Operation::Create { meta(request.object, "name") } else { request.name };
     match name == node {
         true => Ok(()),
         false => Err("can only access node lease with the same name as the requesting node".into()),
@@ -232,7 +246,8 @@ fn lease(node: &str, request: &AdmissionRequest<'_>) -> Result<(), String> {
 }
 
 fn csi_node(node: &str, request: &AdmissionRequest<'_>) -> Result<(), String> {
-    let name = if request.operation == Operation::Create { meta(request.object, "name") } else { request.name };
+    let name =
+        if request.operation == Operation::Create { meta(request.object, "name") } else { request.name };
     match name == node {
         true => Ok(()),
         false => Err("can only access CSINode with the same name as the requesting node".into()),

@@ -56,7 +56,8 @@ impl Priority {
             return Err(forbidden(request, &why));
         }
         request.object.set_at(&["spec", "priority"], priority);
-        let policy = class.map(|c| text(c, &["preemptionPolicy"])).filter(|p| !p.is_empty()).unwrap_or(PREEMPT);
+        let policy =
+            class.map(|c| text(c, &["preemptionPolicy"])).filter(|p| !p.is_empty()).unwrap_or(PREEMPT);
         let given = text(request.object, &["spec", "preemptionPolicy"]);
         if !given.is_empty() && given != policy {
             let why = format!(

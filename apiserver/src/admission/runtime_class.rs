@@ -81,8 +81,11 @@ impl Admission for RuntimeClass {
         let given = request.object.at(&["spec", "overhead"]).is_some();
         let outcome = match self.class(request) {
             Err(status) => Err(status),
-            Ok(class) if given && class.as_ref().is_none_or(|c| c.at(&["overhead", "podFixed"]).is_none()) => {
-                let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+            Ok(class)
+                if given && class.as_ref().is_none_or(|c| c.at(&["overhead", "podFixed"]).is_none()) =>
+            {
+                let why =
+                    "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
                 Err(forbidden(request, why))
             }
             Ok(_) => Ok(()),

@@ -64,7 +64,8 @@ impl ServiceAccount {
                     .iter()
                     .any(|m| text(m, &["mountPath"]) == MOUNT_PATH);
                 if !taken {
-                    let mount = value!({ "name": (name.as_str()), "readOnly": true, "mountPath": (MOUNT_PATH) });
+                    let mount =
+                        value!({ "name": (name.as_str()), "readOnly": true, "mountPath": (MOUNT_PATH) });
                     push(container, &["volumeMounts"], mount);
                     needed = true;
                 }

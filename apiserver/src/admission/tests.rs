@@ -59,14 +59,16 @@ struct Case<'a> {
 fn admit(case: &Case<'_>) -> Result<Value, String> {
     let objects = FakeObjects::with(OBJECTS);
     let (authorizer, rbac) = Chain::node_and_rbac(Arc::clone(&objects) as Arc<dyn Objects>);
-    let plugins = all(&Dependencies { objects, rng: Arc::new(env::rng::SeededRng::new(7)), rbac, authorizer });
+    let plugins =
+        all(&Dependencies { objects, rng: Arc::new(env::rng::SeededRng::new(7)), rbac, authorizer });
     let (resource, subresource) = case.resource.split_once(':').unwrap_or((case.resource, ""));
     let (group, resource) = resource.split_once('/').unwrap_or(("", resource));
     let mut object = from_yaml(case.object);
     let old = case.old.map(from_yaml);
     let name = meta(old.as_ref().unwrap_or(&object), "name").to_owned();
     let groups = if case.user.starts_with("system:node:") { vec!["system:nodes".into()] } else { Vec::new() };
-    let user = Arc::new(UserInfo { name: case.user.into(), groups, extra: BTreeMap::new(), uid: String::new() });
+    let user =
+        Arc::new(UserInfo { name: case.user.into(), groups, extra: BTreeMap::new(), uid: String::new() });
     let options = Value::object();
     let mut warnings = Vec::new();
     let mut request = AdmissionRequest {
@@ -85,7 +87,8 @@ fn admit(case: &Case<'_>) -> Result<Value, String> {
         user: &user,
         warnings: &mut warnings,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         for plugin in &plugins {
             if plugin.handles(&request) {
@@ -120,11 +123,8 @@ fn namespaces_must_be_there_and_stay() {
         &create("configmaps", "going", "metadata: {name: x}"),
         "configmaps \"x\" is forbidden: unable to create new content in namespace going because it is being terminated",
     );
-    let delete = |name| Case {
-        operation: Operation::Delete,
-        old: Some(name),
-        ..create("namespaces", "", "null")
-    };
+    let delete =
+        |name| Case { operation: Operation::Delete, old: Some(name), ..create("namespaces", "", "null") };
     check_denied(
         &delete("metadata: {name: kube-system}"),
         "namespaces \"kube-system\" is forbidden: this namespace may not be deleted",
@@ -137,7 +137,8 @@ fn pods_get_account_token_secrets_priority_and_tolerations() {
     let pod = admit(&create("pods", "ns", POD)).unwrap();
     let mut yaml = pod.to_json_pretty();
     yaml.push(b'\n');
-    expect_test::expect_file!["../../tests/data/admitted-pod.json"].assert_eq(&String::from_utf8(yaml).unwrap());
+    expect_test::expect_file!["../../tests/data/admitted-pod.json"]
+        .assert_eq(&String::from_utf8(yaml).unwrap());
 }
 
 #[test]
@@ -246,8 +247,12 @@ fn nodes_write_only_what_is_theirs() {
         "csinodes.storage.k8s.io \"n2\" is forbidden: can only access CSINode with the same name as the requesting node",
     );
     assert!(admit(&node(Delete, "pods", "ns", "null", Some("metadata: {name: there}"))).is_ok());
-    let created = admit(&node(Create, "nodes", "", "metadata: {name: n1, labels: {kubernetes.io/os: linux}}", None));
-    assert_eq!(text(&created.unwrap().array_at(&["spec", "taints"])[0], &["key"]), "node.kubernetes.io/not-ready");
+    let created =
+        admit(&node(Create, "nodes", "", "metadata: {name: n1, labels: {kubernetes.io/os: linux}}", None));
+    assert_eq!(
+        text(&created.unwrap().array_at(&["spec", "taints"])[0], &["key"]),
+        "node.kubernetes.io/not-ready"
+    );
 }
 
 #[test]
@@ -272,7 +277,11 @@ fn nobody_grants_what_they_do_not_hold() {
          aggregationRule",
     );
     check_denied(
-        &bob("rbac.authorization.k8s.io/rolebindings", "ns", "metadata: {name: b}\nroleRef: {kind: Role, name: gone}"),
+        &bob(
+            "rbac.authorization.k8s.io/rolebindings",
+            "ns",
+            "metadata: {name: b}\nroleRef: {kind: Role, name: gone}",
+        ),
         "roles.rbac.authorization.k8s.io \"gone\" not found",
     );
 }

@@ -39,7 +39,8 @@ pub(super) fn init(service: &mut Value, old: Option<&Value>, ranges: &Ranges) ->
     }
     let configured: Vec<&str> = ranges.cidrs.iter().map(|c| family(c.is_v4())).collect();
     let headless = ips.first().is_some_and(|ip| ip == HEADLESS);
-    let has_selector = service.at(&["spec", "selector"]).and_then(Value::as_object).is_some_and(|s| !s.is_empty());
+    let has_selector =
+        service.at(&["spec", "selector"]).and_then(Value::as_object).is_some_and(|s| !s.is_empty());
     // A headless Service without a selector is about endpoints of anybody's: both families, whatever the cluster has.
     let anything_goes = headless && !has_selector;
     if policy.is_empty() {

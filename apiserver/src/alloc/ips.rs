@@ -67,7 +67,13 @@ impl Services {
         Ok(())
     }
 
-    fn allocate_one(&self, service: &Value, given: &[String], ip: &str, writes: &mut Writes) -> Result<(), Status> {
+    fn allocate_one(
+        &self,
+        service: &Value,
+        given: &[String],
+        ip: &str,
+        writes: &mut Writes,
+    ) -> Result<(), Status> {
         let refused = |why: &str| {
             let detail = format!("failed to allocate IP {ip}: {why}");
             let field = Path::new("spec").child("clusterIPs");

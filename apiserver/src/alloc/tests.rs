@@ -12,7 +12,12 @@ fn services(objects: &Arc<FakeObjects>, cidrs: &[&str]) -> Services {
 }
 
 /// Allocates for a new Service (or the change of one) and writes what goes with it.
-fn allocate(objects: &Arc<FakeObjects>, cidrs: &[&str], spec: &str, old: Option<&Value>) -> Result<Value, String> {
+fn allocate(
+    objects: &Arc<FakeObjects>,
+    cidrs: &[&str],
+    spec: &str,
+    old: Option<&Value>,
+) -> Result<Value, String> {
     let mut service = from_yaml(&format!("metadata: {{name: s, namespace: ns}}\nspec: {spec}"));
     let services = services(objects, cidrs);
     let (guards, ops) = services.allocate(&mut service, old, false).map_err(|s| s.message)?;
@@ -26,7 +31,11 @@ const V4: &[&str] = &["10.96.0.0/16"];
 fn check(spec: &str, cidrs: &[&str], expected: &[(&str, &str)]) {
     let service = allocate(&Arc::default(), cidrs, spec, None).unwrap();
     for (field, value) in expected {
-        assert_eq!(service.at(&["spec", field]).map(Value::to_json_string).as_deref(), Some(*value), "{field}");
+        assert_eq!(
+            service.at(&["spec", field]).map(Value::to_json_string).as_deref(),
+            Some(*value),
+            "{field}"
+        );
     }
 }
 
@@ -41,22 +50,31 @@ fn check_refused(spec: &str, expected: &str) {
 
 #[test]
 fn families_are_filled_in() {
-    check("{type: ClusterIP, clusterIPs: [10.96.77.77]}", V4, &[
-        ("ipFamilies", r#"["IPv4"]"#),
-        ("ipFamilyPolicy", r#""SingleStack""#),
-        ("clusterIP", r#""10.96.77.77""#),
-    ]);
-    check("{type: ClusterIP, clusterIPs: [None]}", V4, &[
-        ("ipFamilies", r#"["IPv4","IPv6"]"#),
-        ("ipFamilyPolicy", r#""RequireDualStack""#),
-        ("clusterIPs", r#"["None"]"#),
-    ]);
+    check(
+        "{type: ClusterIP, clusterIPs: [10.96.77.77]}",
+        V4,
+        &[
+            ("ipFamilies", r#"["IPv4"]"#),
+            ("ipFamilyPolicy", r#""SingleStack""#),
+            ("clusterIP", r#""10.96.77.77""#),
+        ],
+    );
+    check(
+        "{type: ClusterIP, clusterIPs: [None]}",
+        V4,
+        &[
+            ("ipFamilies", r#"["IPv4","IPv6"]"#),
+            ("ipFamilyPolicy", r#""RequireDualStack""#),
+            ("clusterIPs", r#"["None"]"#),
+        ],
+    );
     check("{type: ClusterIP, clusterIPs: [None], selector: {a: b}}", V4, &[("ipFamilies", r#"["IPv4"]"#)]);
     check("{type: ClusterIP, ipFamilyPolicy: PreferDualStack}", V4, &[("ipFamilies", r#"["IPv4"]"#)]);
-    check("{type: ClusterIP, ipFamilyPolicy: PreferDualStack}", &["10.96.0.0/16", "fd00::/112"], &[(
-        "ipFamilies",
-        r#"["IPv4","IPv6"]"#,
-    )]);
+    check(
+        "{type: ClusterIP, ipFamilyPolicy: PreferDualStack}",
+        &["10.96.0.0/16", "fd00::/112"],
+        &[("ipFamilies", r#"["IPv4","IPv6"]"#)],
+    );
     check("{type: ExternalName}", V4, &[]);
 }
 
@@ -65,7 +83,8 @@ fn addresses_come_from_the_dynamic_band_and_go_with_their_service() {
     let objects = Arc::default();
     let service = allocate(&objects, V4, "{type: ClusterIP}", None).unwrap();
     let ip = text(&service, &["spec", "clusterIP"]).to_owned();
-    let number = u32::from(ip.parse::<std::net::Ipv4Addr>().unwrap()) - u32::from(std::net::Ipv4Addr::new(10, 96, 0, 0));
+    let number = u32::from(ip.parse::<std::net::Ipv4Addr>().unwrap())
+        - u32::from(std::net::Ipv4Addr::new(10, 96, 0, 0));
     assert!(number > 256, "{ip} is not of the static band");
     assert!(objects.get(ips::GROUP, ips::RESOURCE, "", &ip).is_some());
 
@@ -119,7 +138,8 @@ fn node_ports_are_shared_by_protocols_and_given_back() {
     let objects = Arc::default();
     let ports = "{type: NodePort, ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}, {port: 80, nodePort: 30080}]}";
     let service = allocate(&objects, V4, ports, None).unwrap();
-    let node_port = |service: &Value, at: usize| service.array_at(&["spec", "ports"])[at].i64_at(&["nodePort"]).unwrap();
+    let node_port =
+        |service: &Value, at: usize| service.array_at(&["spec", "ports"])[at].i64_at(&["nodePort"]).unwrap();
     assert_eq!(node_port(&service, 0), node_port(&service, 1));
     assert!(node_port(&service, 0) >= 30_086, "from the dynamic band");
     assert_eq!(ports::used_by(&service).len(), 2);
@@ -128,7 +148,8 @@ fn node_ports_are_shared_by_protocols_and_given_back() {
         "Service \"s\" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"
     );
     let ip = text(&service, &["spec", "clusterIP"]);
-    let changed = format!("{{type: ClusterIP, clusterIPs: [{ip}], ipFamilies: [IPv4], ports: [{{port: 80}}]}}");
+    let changed =
+        format!("{{type: ClusterIP, clusterIPs: [{ip}], ipFamilies: [IPv4], ports: [{{port: 80}}]}}");
     allocate(&objects, V4, &changed, Some(&service)).unwrap();
     allocate(&objects, V4, "{type: NodePort, ports: [{port: 1, nodePort: 30080}]}", None).unwrap();
 }

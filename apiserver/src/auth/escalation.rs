@@ -40,7 +40,8 @@ impl Escalation {
     }
 
     fn check_role(&self, request: &AdmissionRequest<'_>) -> Result<(), String> {
-        let unchanged = |field: &str| request.old.is_some_and(|old| old.get(field) == request.object.get(field));
+        let unchanged =
+            |field: &str| request.old.is_some_and(|old| old.get(field) == request.object.get(field));
         if unchanged("rules") && unchanged("aggregationRule") {
             return Ok(());
         }
@@ -63,7 +64,8 @@ impl Escalation {
     }
 
     fn check_binding(&self, request: &AdmissionRequest<'_>) -> Result<Result<(), String>, Status> {
-        let (kind, name) = (text(request.object, &["roleRef", "kind"]), text(request.object, &["roleRef", "name"]));
+        let (kind, name) =
+            (text(request.object, &["roleRef", "kind"]), text(request.object, &["roleRef", "name"]));
         let resource = if kind == "ClusterRole" { "clusterroles" } else { "roles" };
         if self.may(request.user, "bind", resource, request.namespace, name) {
             return Ok(Ok(()));

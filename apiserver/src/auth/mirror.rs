@@ -65,10 +65,9 @@ impl<T> Mirror<T> {
             self.apply(key, None, &project, &mut changed);
         }
         for (key, object) in listed {
-            let same = self
-                .entries
-                .get(&key)
-                .is_some_and(|e| !e.resource_version.is_empty() && e.resource_version == meta(object, "resourceVersion"));
+            let same = self.entries.get(&key).is_some_and(|e| {
+                !e.resource_version.is_empty() && e.resource_version == meta(object, "resourceVersion")
+            });
             if !same {
                 self.apply(key, Some(object), &project, &mut changed);
             }

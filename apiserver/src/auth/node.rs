@@ -36,7 +36,11 @@ impl fmt::Debug for NodeAuthorizer {
 
 impl NodeAuthorizer {
     pub fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects, pods: Mutex::new(NodePods::default()), rules: policy::cluster_role_rules("system:node") }
+        Self {
+            objects,
+            pods: Mutex::new(NodePods::default()),
+            rules: policy::cluster_role_rules("system:node"),
+        }
     }
 
     fn related(&self, node: &str, kind: Kind, attributes: &Attributes) -> Decision {

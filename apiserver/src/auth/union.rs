@@ -86,6 +86,10 @@ mod tests {
         check("authorization", "bearer abc", Some("abc"));
         check("authorization", "Bearer ", None);
         check("authorization", "Basic abc", None);
-        check("sec-websocket-protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.YWJj", Some("abc"));
+        check(
+            "sec-websocket-protocol",
+            "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.YWJj",
+            Some("abc"),
+        );
     }
 }

@@ -108,7 +108,9 @@ mod tests {
         let now = env::Clock::now(&At(0));
         let ca = pki::Authority::create("kubernetes", now).unwrap();
         let signer = if foreign { pki::Authority::create("kubernetes", now).unwrap() } else { ca };
-        let trusted = if foreign { pki::Authority::create("kubernetes", now).unwrap() } else {
+        let trusted = if foreign {
+            pki::Authority::create("kubernetes", now).unwrap()
+        } else {
             pki::Authority::from_pem(signer.certificate_pem(), signer.key_pem()).unwrap()
         };
         let request = pki::CertificateRequest::client("system:node:n", "system:nodes");
@@ -122,7 +124,10 @@ mod tests {
     #[test]
     fn a_certificate_says_user_and_groups() {
         let user = check(1, false).unwrap();
-        assert_eq!((user.name.as_str(), user.groups.as_slice()), ("system:node:n", ["system:nodes".to_owned()].as_slice()));
+        assert_eq!(
+            (user.name.as_str(), user.groups.as_slice()),
+            ("system:node:n", ["system:nodes".to_owned()].as_slice())
+        );
         assert_eq!(crate::auth::node_identity(&user), Some("n"));
     }
 

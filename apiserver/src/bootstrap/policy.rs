@@ -94,7 +94,8 @@ fn role_line(role: &mut Value, line: &str) {
         role.set_at(&["rules"], Value::NULL);
     } else if let Some(rule) = line.strip_prefix("urls ") {
         let (verbs, urls) = rule.split_once(" : ").expect("a rule has verbs and URLs");
-        let rule = value!({ "verbs": (strings(verbs.split(','))), "nonResourceURLs": (strings(urls.split(' '))) });
+        let rule =
+            value!({ "verbs": (strings(verbs.split(','))), "nonResourceURLs": (strings(urls.split(' '))) });
         push(role, &["rules"], rule);
     } else {
         let parts: Vec<&str> = line.split(" : ").collect();
@@ -206,7 +207,11 @@ mod tests {
         let objects = all();
         for binding in objects.iter().filter(|o| o.resource.ends_with("bindings")) {
             let role = text(&binding.object, &["roleRef", "name"]);
-            assert!(objects.iter().any(|o| o.resource.ends_with("roles") && o.name == role), "{}", binding.name);
+            assert!(
+                objects.iter().any(|o| o.resource.ends_with("roles") && o.name == role),
+                "{}",
+                binding.name
+            );
         }
     }
 

@@ -76,7 +76,10 @@ fn the_default_policy_decides() {
         };
         matches!(chain.authorize(&attributes), Decision::Allow(_))
     };
-    assert!(may("system:kube-scheduler", "", "create", "/bindings") || may("system:kube-scheduler", "", "list", "/pods"));
+    assert!(
+        may("system:kube-scheduler", "", "create", "/bindings")
+            || may("system:kube-scheduler", "", "list", "/pods")
+    );
     assert!(may("system:serviceaccount:kube-system:deployment-controller", "", "create", "apps/replicasets"));
     assert!(may("x", "system:masters", "delete", "any/thing"));
     assert!(may("x", "system:authenticated", "create", "authorization.k8s.io/selfsubjectaccessreviews"));

@@ -22,10 +22,11 @@ const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
 /// Whether a bearer token is shown at all. Other schemes mean nothing here, as upstream.
 fn has_bearer_token(headers: &http::HeaderMap) -> bool {
-    let text = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.trim().split_once(' ').is_some_and(|(scheme, token)| {
-        scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()
-    })
+    let text =
+        headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.trim()
+        .split_once(' ')
+        .is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
 }
 
 impl ApiServer {
@@ -132,10 +133,8 @@ impl ApiServer {
     /// of its mode, together with the right to do this very thing as somebody else.
     fn may_impersonate(&self, wanted: &UserInfo, attributes: &Attributes) -> bool {
         let mode = mode(wanted);
-        let on = Attributes {
-            verb: format!("impersonate-on:{mode}:{}", attributes.verb),
-            ..attributes.clone()
-        };
+        let on =
+            Attributes { verb: format!("impersonate-on:{mode}:{}", attributes.verb), ..attributes.clone() };
         let parts = identity_parts(wanted);
         let all = |verb: &str, constrained: bool| {
             parts.iter().all(|part| {
@@ -259,8 +258,7 @@ fn complete(mut user: UserInfo) -> UserInfo {
     if user.groups.is_empty()
         && let Some((namespace, _)) = service_account(&user.name)
     {
-        user.groups =
-            vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+        user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
     }
     with_group(user, AUTHENTICATED)
 }

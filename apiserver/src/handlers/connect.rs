@@ -57,7 +57,8 @@ fn container(pod: &Value, wanted: &str) -> Result<String, Status> {
         let all = pod.array_at(&["spec", list]).iter();
         all.filter_map(|c| c.str_at(&["name"])).map(str::to_owned).collect()
     };
-    let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
+    let (containers, init, ephemeral) =
+        (names("containers"), names("initContainers"), names("ephemeralContainers"));
     let pod_name = meta::name(pod);
     if !wanted.is_empty() {
         let known = containers.iter().chain(&init).chain(&ephemeral).any(|n| n == wanted);
@@ -146,7 +147,8 @@ async fn stream(
             push_query(&mut path, "port", port);
         }
     } else {
-        for (theirs, ours) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+        for (theirs, ours) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")]
+        {
             if call.query.flag(theirs) {
                 push_query(&mut path, ours, "1");
             }
@@ -259,7 +261,11 @@ fn pod_address(objects: &dyn Objects, call: &Call) -> Result<Destination, Status
     let pod = pod(objects, call, name)?;
     let port = if port.is_empty() {
         let ports = pod.array_at(&["spec", "containers"]).iter().flat_map(|c| c.array_at(&["ports"]));
-        ports.filter_map(|p| p.i64_at(&["containerPort"])).next().and_then(|p| u16::try_from(p).ok()).unwrap_or(80)
+        ports
+            .filter_map(|p| p.i64_at(&["containerPort"]))
+            .next()
+            .and_then(|p| u16::try_from(p).ok())
+            .unwrap_or(80)
     } else {
         port.parse().map_err(|_| invalid())?
     };
@@ -286,16 +292,18 @@ fn service_address(server: &ApiServer, objects: &dyn Objects, call: &Call) -> Re
     let invalid = || bad_request(format!("invalid service request {:?}", call.info.name));
     let (scheme_text, name, port) = split_name(&call.info.name).ok_or_else(invalid)?;
     let namespace = &call.info.namespace;
-    let service =
-        objects.get("", "services", namespace, name).ok_or_else(|| Status::not_found("", "services", name))?;
+    let service = objects
+        .get("", "services", namespace, name)
+        .ok_or_else(|| Status::not_found("", "services", name))?;
     let ports = service.array_at(&["spec", "ports"]);
     let wanted = ports.iter().find(|p| {
         let number = p.i64_at(&["port"]).map(|n| n.to_string()).unwrap_or_default();
         p.str_at(&["name"]).unwrap_or_default() == port || number == port
     });
-    let wanted = wanted.or(ports.first().filter(|_| port.is_empty() && ports.len() == 1)).ok_or_else(|| {
-        Status::service_unavailable(format!("no service port {port:?} found for service {name:?}"))
-    })?;
+    let wanted =
+        wanted.or(ports.first().filter(|_| port.is_empty() && ports.len() == 1)).ok_or_else(|| {
+            Status::service_unavailable(format!("no service port {port:?} found for service {name:?}"))
+        })?;
     let port_name = wanted.str_at(&["name"]).unwrap_or_default();
     let slices = objects.list("discovery.k8s.io", "endpointslices", namespace);
     let candidates: Vec<(String, u16)> = slices
@@ -326,8 +334,10 @@ mod tests {
     use super::*;
 
     fn pod(containers: &str) -> Value {
-        Value::from_json(format!(r#"{{"metadata":{{"name":"p"}},"spec":{{"containers":[{containers}]}}}}"#).as_bytes())
-            .unwrap()
+        Value::from_json(
+            format!(r#"{{"metadata":{{"name":"p"}},"spec":{{"containers":[{containers}]}}}}"#).as_bytes(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -346,7 +356,10 @@ mod tests {
     #[test]
     fn log_options() {
         let query = Query::parse("follow=true&tailLines=5&sinceTime=2020-01-01T00:00:00Z");
-        assert_eq!(log_query("p", &query).unwrap(), "?follow=true&tailLines=5&sinceTime=2020-01-01T00%3A00%3A00Z");
+        assert_eq!(
+            log_query("p", &query).unwrap(),
+            "?follow=true&tailLines=5&sinceTime=2020-01-01T00%3A00%3A00Z"
+        );
         assert_eq!(
             log_query("p", &Query::parse("limitBytes=0")).unwrap_err().message,
             "PodLogOptions \"p\" is invalid: limitBytes: Invalid value: 0: must be greater than 0"

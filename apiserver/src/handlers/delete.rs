@@ -24,9 +24,11 @@ async fn delete_options(server: &ApiServer, call: &Call, body: Body) -> Result<D
     }
     let parse = |error: &dyn std::fmt::Display| bad_request(error.to_string());
     let value = match negotiate::input(call.header(header::CONTENT_TYPE))? {
-        Encoding::Json => Value::parse_json(&bytes, &ParseOptions::default())
-            .map_err(|e| parse(&format!("couldn't get version/kind; json parse error: {e}")))?
-            .value,
+        Encoding::Json => {
+            Value::parse_json(&bytes, &ParseOptions::default())
+                .map_err(|e| parse(&format!("couldn't get version/kind; json parse error: {e}")))?
+                .value
+        }
         Encoding::Yaml => Value::parse_yaml(&bytes, &ParseOptions::default()).map_err(|e| parse(&e))?.value,
         Encoding::Protobuf => server.registry().decode_delete_options(&bytes)?,
     };
@@ -51,12 +53,7 @@ pub(crate) async fn delete(
         admit: true,
         warnings: &mut call.warnings,
     };
-    let target = Target {
-        resource,
-        namespace: &call.info.namespace,
-        name: &call.info.name,
-        subresource: "",
-    };
+    let target = Target { resource, namespace: &call.info.namespace, name: &call.info.name, subresource: "" };
     let deleted = server.registry().delete(target, &options, &mut context).await?;
     if !deleted.show_object {
         let uid = meta::uid(&deleted.object);

@@ -99,7 +99,9 @@ impl Writer {
             meta.push(b'}');
         }
         let (kind, api_version) = match form {
-            Form::Partial(version, _) => ("PartialObjectMetadataList".to_owned(), format!("meta.k8s.io/{version}")),
+            Form::Partial(version, _) => {
+                ("PartialObjectMetadataList".to_owned(), format!("meta.k8s.io/{version}"))
+            }
             _ => (resource.info.list_kind.clone(), resource.info.api_version()),
         };
         let meta = String::from_utf8_lossy(&meta);
@@ -110,7 +112,9 @@ impl Writer {
             )
         } else {
             (
-                format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{meta},\"items\":["),
+                format!(
+                    "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{meta},\"items\":["
+                ),
                 "]}\n".to_owned(),
             )
         };

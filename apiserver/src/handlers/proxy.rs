@@ -62,14 +62,16 @@ async fn dial(server: &ApiServer, to: &Destination) -> Result<Box<dyn Stream>, S
         format!("{}:{}", to.host, to.port)
     };
     let connect = async {
-        let stream = TcpStream::connect(&address).await.map_err(|e| failed(format!("dial tcp {address}: {e}")))?;
+        let stream =
+            TcpStream::connect(&address).await.map_err(|e| failed(format!("dial tcp {address}: {e}")))?;
         // Interactive bytes must not wait for more to come; a socket that cannot be told so still works.
         let _ = stream.set_nodelay(true);
         if to.scheme == Scheme::Http {
             return Ok(Box::new(stream) as Box<dyn Stream>);
         }
         let config = server.config().kubelet_tls.clone();
-        let config = config.ok_or_else(|| failed("no client certificate for kubelets is configured".into()))?;
+        let config =
+            config.ok_or_else(|| failed("no client certificate for kubelets is configured".into()))?;
         let name = ServerName::try_from(to.host.clone()).map_err(|e| failed(e.to_string()))?;
         let tls = tokio_rustls::TlsConnector::from(config);
         let stream = tls.connect(name, stream).await.map_err(|e| failed(e.to_string()))?;
@@ -149,7 +151,9 @@ pub(crate) async fn forward(
     body: Body,
     to: Destination,
 ) -> Result<Response, Status> {
-    let unreachable = |status: Status| Status::service_unavailable(format!("error trying to reach service: {}", status.message));
+    let unreachable = |status: Status| {
+        Status::service_unavailable(format!("error trying to reach service: {}", status.message))
+    };
     if call.parts.headers.contains_key(header::UPGRADE) {
         return upgrade(server, call, body, to).await;
     }

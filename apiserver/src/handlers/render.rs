@@ -87,9 +87,7 @@ pub(crate) fn value(
             server.registry().order(resource, &mut value);
             value
         }
-        Form::Table(version) => {
-            crate::table::of_object(server, resource, call, &value, version)?
-        }
+        Form::Table(version) => crate::table::of_object(server, resource, call, &value, version)?,
         Form::Partial(_, true) => {
             return Err(Status::new(
                 406,

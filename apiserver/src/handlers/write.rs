@@ -31,8 +31,12 @@ fn read_object(
 ) -> Result<Value, Status> {
     let encoding = negotiate::input(call.header(header::CONTENT_TYPE))?;
     let gvk = resource.info.gvk();
-    let expected =
-        Expected { kinds: registry.kinds(), gvk: &gvk, ty: resource.info.ty.get(), custom: resource.info.custom };
+    let expected = Expected {
+        kinds: registry.kinds(),
+        gvk: &gvk,
+        ty: resource.info.ty.get(),
+        custom: resource.info.custom,
+    };
     let mut object = decode(&expected, bytes, encoding, options.field_validation, &mut call.warnings)?;
     crate::registry::managed::keep_reset(&mut object);
     registry.complete(resource, &mut object);
@@ -62,8 +66,13 @@ pub(crate) async fn create(
     let object = read_object(registry, resource, call, &bytes, &options)?;
     let agent = call.user_agent().to_owned();
     let mut warnings = std::mem::take(&mut call.warnings);
-    let mut context =
-        Context { user: &call.user, user_agent: &agent, options: &options, admit: true, warnings: &mut warnings };
+    let mut context = Context {
+        user: &call.user,
+        user_agent: &agent,
+        options: &options,
+        admit: true,
+        warnings: &mut warnings,
+    };
     let outcome = registry.create(resource, &call.info.namespace, object, &mut context).await;
     call.warnings = warnings;
     answer(server, resource, call, &outcome?)
@@ -107,8 +116,13 @@ pub(crate) async fn update(
     let object = read_object(registry, resource, call, &bytes, &options)?;
     let agent = call.user_agent().to_owned();
     let mut warnings = std::mem::take(&mut call.warnings);
-    let mut context =
-        Context { user: &call.user, user_agent: &agent, options: &options, admit: true, warnings: &mut warnings };
+    let mut context = Context {
+        user: &call.user,
+        user_agent: &agent,
+        options: &options,
+        admit: true,
+        warnings: &mut warnings,
+    };
     let outcome = registry.replace(target(resource, call), object, &mut context).await;
     call.warnings = warnings;
     answer(server, resource, call, &outcome?)
@@ -139,8 +153,13 @@ pub(crate) async fn patch(
     }
     let agent = call.user_agent().to_owned();
     let mut warnings = std::mem::take(&mut call.warnings);
-    let mut context =
-        Context { user: &call.user, user_agent: &agent, options: &options, admit: true, warnings: &mut warnings };
+    let mut context = Context {
+        user: &call.user,
+        user_agent: &agent,
+        options: &options,
+        admit: true,
+        warnings: &mut warnings,
+    };
     let (gvk, manager, now) = (resource.info.gvk(), context.manager(), registry.now());
     let target = target(resource, call);
     let validation = options.field_validation;
@@ -155,8 +174,11 @@ pub(crate) async fn patch(
         check_name(&target, &object)?;
         crate::registry::object::match_namespace(resource, &mut object, target.namespace)?;
         registry.complete(resource, &mut object);
-        Managers { registry: &registry, resource, subresource: target.subresource, now }
-            .updated(live, &mut object, &manager);
+        Managers { registry: &registry, resource, subresource: target.subresource, now }.updated(
+            live,
+            &mut object,
+            &manager,
+        );
         Ok(object)
     });
     let outcome = registry.update(target, change, &mut context).await;
@@ -313,8 +335,7 @@ pub(crate) async fn special(
         warnings: &mut call.warnings,
     };
     let manager = context.manager();
-    let managers =
-        Managers { registry, resource, subresource: &call.info.subresource, now: registry.now() };
+    let managers = Managers { registry, resource, subresource: &call.info.subresource, now: registry.now() };
     managers.created_of(&gvk, &ty, &mut object, &manager);
     let managed = object.at(&["metadata", "managedFields"]).cloned();
     let mut answer = special
@@ -335,7 +356,11 @@ pub(crate) async fn special(
     }
     let shown = kinds::Gvk {
         kind: apimachinery::meta::kind(&answer).to_owned(),
-        ..if apimachinery::meta::kind(&answer) == "Status" { kinds::Gvk::new("", "v1", "Status") } else { gvk }
+        ..if apimachinery::meta::kind(&answer) == "Status" {
+            kinds::Gvk::new("", "v1", "Status")
+        } else {
+            gvk
+        }
     };
     render::foreign(server, call, &answer, &shown, StatusCode::CREATED)
 }

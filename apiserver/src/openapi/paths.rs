@@ -41,8 +41,7 @@ const DELETE: [Parameter; 4] = [
     ("propagationPolicy", "string"),
 ];
 
-const ANSWERS: [&str; 3] =
-    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const ANSWERS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -124,7 +123,9 @@ fn path_parameters(namespaced: bool, path: &str, named: bool) -> Value {
     if namespaced {
         all.push(in_path("namespace"));
     }
-    all.push(value!({ "name": "pretty", "in": "query", "schema": { "type": "string", "uniqueItems": true } }));
+    all.push(
+        value!({ "name": "pretty", "in": "query", "schema": { "type": "string", "uniqueItems": true } }),
+    );
     all.into()
 }
 

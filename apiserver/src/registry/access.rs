@@ -132,7 +132,9 @@ impl Objects for Registry {
                     Ok(true)
                 }
                 store::Outcome::Failed { .. } => Ok(false),
-                store::Outcome::Unknown => Err(Status::timeout("whether the write was applied is not known", 1)),
+                store::Outcome::Unknown => {
+                    Err(Status::timeout("whether the write was applied is not known", 1))
+                }
             }
         })
     }

@@ -24,7 +24,9 @@ pub(crate) enum Committed {
     Done(Revision),
     /// A guard did not hold; the View has reached the revision at which that was decided. The flag says that it was the
     /// guard of the object itself.
-    Lost { own: bool },
+    Lost {
+        own: bool,
+    },
 }
 
 /// A write of one object, with what else goes into its transaction. The first guard is the object's own.

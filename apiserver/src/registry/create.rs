@@ -175,10 +175,9 @@ impl Registry {
         let exists = || {
             let taken = Status::already_exists(resource.group(), resource.plural(), name);
             match self.view.get(&key).and_then(|e| self.decoded(resource, &e)) {
-                Some(old) if meta::deletion_timestamp(&old).is_some() => Status {
-                    message: format!("object is being deleted: {}", taken.message),
-                    ..taken
-                },
+                Some(old) if meta::deletion_timestamp(&old).is_some() => {
+                    Status { message: format!("object is being deleted: {}", taken.message), ..taken }
+                }
                 _ => taken,
             }
         };
@@ -226,7 +225,12 @@ impl Registry {
     }
 
     /// 422 with every problem there is.
-    pub(crate) fn refuse(&self, resource: &Resource, name: &str, errors: &[FieldError]) -> Result<(), Status> {
+    pub(crate) fn refuse(
+        &self,
+        resource: &Resource,
+        name: &str,
+        errors: &[FieldError],
+    ) -> Result<(), Status> {
         if errors.is_empty() {
             return Ok(());
         }

@@ -52,7 +52,11 @@ pub fn decode(
     check_envelope(&value).map_err(unrecognized)?;
     let found = type_of(&value, expected.gvk).map_err(unrecognized)?;
     check_type(expected, &found)?;
-    let report = if expected.custom { kinds::decode::Report::default() } else { kinds::decode::check(expected.ty, &mut value) };
+    let report = if expected.custom {
+        kinds::decode::Report::default()
+    } else {
+        kinds::decode::check(expected.ty, &mut value)
+    };
     let cannot = |why: &str| {
         bad_request(format!(
             "{} in version {} cannot be handled as a {}: {why}",
@@ -82,8 +86,7 @@ pub fn decode(
 
 /// What Go's `json.Unmarshal` of kind and apiVersion alone refuses.
 fn check_envelope(value: &Value) -> Result<(), String> {
-    const TARGET: &str =
-        "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    const TARGET: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
     let refuse = |what: String| Err(format!("couldn't get version/kind; json parse error: json: {what}"));
     if value.is_null() {
         return Ok(());
@@ -136,7 +139,11 @@ fn mismatch(expected: &Expected<'_>, found: &Gvk) -> String {
             want.kind
         );
     }
-    format!("no kind {:?} is registered for version {:?} in scheme {SCHEME:?}", found.kind, found.api_version())
+    format!(
+        "no kind {:?} is registered for version {:?} in scheme {SCHEME:?}",
+        found.kind,
+        found.api_version()
+    )
 }
 
 fn check_type(expected: &Expected<'_>, found: &Gvk) -> Result<(), Status> {

@@ -68,7 +68,8 @@ impl Registry {
                 Step::Pending => ((*old).clone(), true),
                 Step::Mark(object) | Step::Remove(object) => (object, false),
             };
-            let show_object = !gone && !pending || resource.traits.returns_deleted || self.is_namespace(resource);
+            let show_object =
+                !gone && !pending || resource.traits.returns_deleted || self.is_namespace(resource);
             let done = |object, revision| Deleted { object, revision, gone, show_object };
             if pending || options.dry_run {
                 return Ok(done(object, Some(entry.mod_revision)));
@@ -202,7 +203,8 @@ fn shorten(object: &mut Value, requested: Option<i64>) -> Shortened {
         Some(period) if period < current => {
             let at = meta::deletion_timestamp(object).and_then(|t| parse_time(t).ok());
             let members = metadata(object);
-            if let Some(at) = at.and_then(|t| t.checked_sub(SignedDuration::from_secs(current - period)).ok()) {
+            if let Some(at) = at.and_then(|t| t.checked_sub(SignedDuration::from_secs(current - period)).ok())
+            {
                 members.insert("deletionTimestamp", format_time(at));
             }
             members.insert("deletionGracePeriodSeconds", period);
@@ -324,8 +326,11 @@ mod tests {
     #[test]
     fn namespaces_wait_for_their_own_finalizers() {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let value = Value::from_json(br#"{"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]}}"#).unwrap();
-        let Step::Mark(marked) = plan_namespace(&value, &DeleteOptions::default(), now) else { panic!("not marked") };
+        let value =
+            Value::from_json(br#"{"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]}}"#).unwrap();
+        let Step::Mark(marked) = plan_namespace(&value, &DeleteOptions::default(), now) else {
+            panic!("not marked")
+        };
         assert_eq!(marked.str_at(&["status", "phase"]), Some("Terminating"));
         assert_eq!(plan_namespace(&marked, &DeleteOptions::default(), now), Step::Pending);
     }

@@ -144,8 +144,9 @@ impl Head {
                 found_metadata = true;
                 return head.scan_metadata(scan, sorted);
             }
-            let paths: Vec<usize> =
-                (0..fields.len()).filter(|i| fields[*i].first().is_some_and(|p| p.as_bytes() == key)).collect();
+            let paths: Vec<usize> = (0..fields.len())
+                .filter(|i| fields[*i].first().is_some_and(|p| p.as_bytes() == key))
+                .collect();
             if paths.is_empty() {
                 scan.value()?;
                 return Some(());
@@ -315,7 +316,8 @@ mod tests {
     fn fields_and_labels_are_found() {
         let text = br#"{"metadata":{"labels":{"l":"}\""}},"spec":{"a":["}",{"nodeName":"no"}],"nodeName":"n1","x":{"y":true}},"status":{"phase":"Running"}}"#;
         let head = Head::scan(text, FIELDS, false).unwrap();
-        let shown = |s: Option<Span>| s.map(|(a, b)| std::str::from_utf8(&text[a as usize..b as usize]).unwrap());
+        let shown =
+            |s: Option<Span>| s.map(|(a, b)| std::str::from_utf8(&text[a as usize..b as usize]).unwrap());
         assert_eq!(shown(head.labels), Some(r#"{"l":"}\""}"#));
         assert_eq!(shown(head.fields[0]), Some("\"n1\""));
         assert_eq!(shown(head.fields[1]), Some("\"Running\""));

@@ -42,7 +42,10 @@ mod tests {
         assert_eq!(key(&prefix("", "nodes", false), "", "a"), "/registry/minions/a");
         assert_eq!(prefix("", "services", false), "/registry/services/specs/");
         assert_eq!(prefix("events.k8s.io", "events", false), "/registry/events/");
-        assert_eq!(prefix("apiextensions.k8s.io", "customresourcedefinitions", false), "/registry/apiextensions.k8s.io/customresourcedefinitions/");
+        assert_eq!(
+            prefix("apiextensions.k8s.io", "customresourcedefinitions", false),
+            "/registry/apiextensions.k8s.io/customresourcedefinitions/"
+        );
         assert_eq!(prefix("example.com", "foos", true), "/registry/example.com/foos/");
     }
 }

@@ -443,7 +443,10 @@ mod tests {
             ListOptions::parse(&Query::parse("resourceVersionMatch=Exact&resourceVersion=1"), true),
             r#"ListOptions.meta.k8s.io "" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"]"#,
         );
-        refused(ListOptions::parse(&Query::parse("limit="), false), r#"strconv.ParseInt: parsing "": invalid syntax"#);
+        refused(
+            ListOptions::parse(&Query::parse("limit="), false),
+            r#"strconv.ParseInt: parsing "": invalid syntax"#,
+        );
         assert_eq!(ListOptions::parse(&Query::parse("limit=-1"), false).unwrap().limit, 0);
         let bad = ListOptions::parse(&Query::parse("resourceVersion=abc"), false).unwrap();
         assert_eq!(

@@ -45,8 +45,8 @@ pub fn read(kind: PatchType, body: &[u8]) -> Result<Read, Status> {
             Read { problems: duplicates(parsed.duplicates), patch: Patch::Merge(parsed.value) }
         }
         PatchType::Strategic => {
-            let parsed = Value::parse_json(body, &ParseOptions::default())
-                .map_err(|e| bad_request(e.to_string()))?;
+            let parsed =
+                Value::parse_json(body, &ParseOptions::default()).map_err(|e| bad_request(e.to_string()))?;
             if !parsed.value.is_object() && !parsed.value.is_null() {
                 return Err(bad_request(format!(
                     "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
@@ -188,7 +188,9 @@ mod tests {
     #[test]
     fn wrong_types_of_strategic_patches() {
         let of = |found: &str, wanted: &str| {
-            converter_text(&format!("json: cannot unmarshal {found} into Go struct field A.b of type {wanted}"))
+            converter_text(&format!(
+                "json: cannot unmarshal {found} into Go struct field A.b of type {wanted}"
+            ))
         };
         assert_eq!(of("object", "[]v1.Container"), "cannot restore slice from map");
         assert_eq!(of("string", "[]v1.EnvVar"), "cannot restore slice from string");

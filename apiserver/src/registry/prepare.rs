@@ -10,8 +10,8 @@ use apimachinery::time::format_time;
 use apimachinery::{Status, Value, meta};
 use jiff::Timestamp;
 
-use super::options::WriteOptions;
 use super::object::{metadata, set_generation};
+use super::options::WriteOptions;
 use super::{Generation, Registry, Resource};
 use crate::seams::{AdmissionRequest, Operation, StrategyContext, UserInfo};
 
@@ -350,7 +350,9 @@ fn name_rule(resource: &Resource) -> NameRule {
         ("", "namespaces" | "services") => names::label_rule,
         ("rbac.authorization.k8s.io", _) | ("", "events") => names::path_segment_rule,
         // Their strategies say what their names are made of.
-        ("networking.k8s.io", "ipaddresses") | ("apiregistration.k8s.io", "apiservices") => names::path_segment_rule,
+        ("networking.k8s.io", "ipaddresses") | ("apiregistration.k8s.io", "apiservices") => {
+            names::path_segment_rule
+        }
         _ => names::subdomain_rule,
     }
 }

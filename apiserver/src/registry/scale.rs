@@ -41,7 +41,8 @@ pub(crate) fn of(object: &Value) -> Value {
 /// The selector in its string form; replication controllers have a plain map.
 fn selector_text(object: &Value) -> String {
     let selector = object.at(&["spec", "selector"]);
-    let structured = selector.is_some_and(|s| s.get("matchLabels").is_some() || s.get("matchExpressions").is_some());
+    let structured =
+        selector.is_some_and(|s| s.get("matchLabels").is_some() || s.get("matchExpressions").is_some());
     if structured {
         Selector::from_label_selector(selector).map(|s| s.to_string()).unwrap_or_default()
     } else {

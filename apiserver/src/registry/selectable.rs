@@ -34,11 +34,7 @@ const PODS: &[Selectable] = &[
     text("spec.restartPolicy", &[&["spec", "restartPolicy"]]),
     text("spec.schedulerName", &[&["spec", "schedulerName"]]),
     text("spec.serviceAccountName", &[&["spec", "serviceAccountName"]]),
-    Selectable {
-        label: "spec.hostNetwork",
-        paths: &[&["spec", "hostNetwork"]],
-        absent: Absent::As("false"),
-    },
+    Selectable { label: "spec.hostNetwork", paths: &[&["spec", "hostNetwork"]], absent: Absent::As("false") },
     text("status.podIP", &[&["status", "podIP"]]),
     text("status.podIPs", &[&["status", "podIP"]]),
     text("status.nominatedNodeName", &[&["status", "nominatedNodeName"]]),
@@ -108,7 +104,10 @@ pub(crate) fn of(group: &str, resource: &str) -> &'static [Selectable] {
         }
         ("resource.k8s.io", "resourceslices") => {
             const {
-                &[text("spec.nodeName", &[&["spec", "nodeName"]]), text("spec.driver", &[&["spec", "driver"]])]
+                &[
+                    text("spec.nodeName", &[&["spec", "nodeName"]]),
+                    text("spec.driver", &[&["spec", "driver"]]),
+                ]
             }
         }
         _ => &[],

@@ -92,7 +92,10 @@ impl Registry {
             return Some(Arc::clone(value));
         }
         let value = Arc::new(decode_entry(entry)?);
-        if entry.value.len() <= KEEP_DECODED_MAX && resource.plural() != "pods" && resource.plural() != "events" {
+        if entry.value.len() <= KEEP_DECODED_MAX
+            && resource.plural() != "pods"
+            && resource.plural() != "events"
+        {
             let _ = served.value.set(Arc::clone(&value));
         }
         Some(value)

@@ -41,9 +41,10 @@ pub fn encode(prefix: &str, next: &str, revision: Option<u64>) -> String {
 pub fn decode(prefix: &str, text: &str) -> Result<Continue, String> {
     let invalid = |why: String| format!("invalid continue token: continue key is not valid: {why}");
     let trimmed = text.trim_end_matches('=');
-    let bytes = URL_SAFE_NO_PAD.decode(trimmed).or_else(|_| URL_SAFE.decode(text)).map_err(|_| {
-        invalid(format!("illegal base64 data at input byte {}", bad_base64_at(trimmed)))
-    })?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(trimmed)
+        .or_else(|_| URL_SAFE.decode(text))
+        .map_err(|_| invalid(format!("illegal base64 data at input byte {}", bad_base64_at(trimmed))))?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
     if token.v != VERSION {
         return Err(invalid(format!("server does not recognize this encoded version {}", token.v)));
@@ -96,14 +97,23 @@ mod tests {
         let token = encode(PREFIX, "/registry/configmaps/gold/a\0", Some(7));
         assert_eq!(shown(&token), r#"{"v":"meta.k8s.io/v1","rv":7,"start":"/a\u0000"}"#);
         assert_eq!(decode(PREFIX, &token).unwrap().start, "/registry/configmaps/gold/a\0");
-        check(r#"{"v": "meta.k8s.io/v1", "rv": -1, "start": "a\u0000"}"#, "None /registry/configmaps/gold/a\0");
+        check(
+            r#"{"v": "meta.k8s.io/v1", "rv": -1, "start": "a\u0000"}"#,
+            "None /registry/configmaps/gold/a\0",
+        );
         const BAD: &str = "invalid continue token: continue key is not valid: ";
         check(
             r#"{"v": "meta.k8s.io/v1", "rv": 0, "start": "a"}"#,
             &format!("{BAD}incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
         );
-        check(r#"{"v": "v2", "rv": 5, "start": "a"}"#, &format!("{BAD}server does not recognize this encoded version v2"));
-        check(r#"{"v": "meta.k8s.io/v1", "rv": 5, "start": ""}"#, &format!("{BAD}encoded start key empty (version meta.k8s.io/v1)"));
+        check(
+            r#"{"v": "v2", "rv": 5, "start": "a"}"#,
+            &format!("{BAD}server does not recognize this encoded version v2"),
+        );
+        check(
+            r#"{"v": "meta.k8s.io/v1", "rv": 5, "start": ""}"#,
+            &format!("{BAD}encoded start key empty (version meta.k8s.io/v1)"),
+        );
         check(r#"{"v": "meta.k8s.io/v1", "rv": 5, "start": "../x"}"#, &format!("{BAD}../x"));
         assert_eq!(decode(PREFIX, "bogus").unwrap_err(), format!("{BAD}illegal base64 data at input byte 4"));
     }

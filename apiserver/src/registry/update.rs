@@ -168,11 +168,8 @@ impl Registry {
             return Err(Status::conflict(group, plural, target.name, &why));
         }
         let revision = object.str_at(&["metadata", "resourceVersion"]).unwrap_or_default();
-        let revision = if revision.is_empty() {
-            0
-        } else {
-            parse_uint(revision).map_err(Status::plain_error)?
-        };
+        let revision =
+            if revision.is_empty() { 0 } else { parse_uint(revision).map_err(Status::plain_error)? };
         if revision == 0 {
             if target.resource.traits.conditional_update && target.subresource != "scale" {
                 let error = field_error(

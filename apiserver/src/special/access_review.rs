@@ -97,7 +97,11 @@ impl AccessReview {
                 && text(resource, &["namespace"]) != namespace
             {
                 let found = go::quote(text(resource, &["namespace"]));
-                errors.push(invalid("spec.resourceAttributes.namespace", &found, "must match metadata.namespace"));
+                errors.push(invalid(
+                    "spec.resourceAttributes.namespace",
+                    &found,
+                    "must match metadata.namespace",
+                ));
             }
             if other.is_some() {
                 errors.push(invalid(
@@ -161,7 +165,9 @@ fn selector_problems(selector: Option<&Value>, name: &str, errors: &mut Vec<Fiel
         errors.push(FieldError {
             reason: FieldErrorReason::Required,
             field: format!("{path}.requirements"),
-            message: format!("Required value: when {path} is specified, requirements or rawSelector is required"),
+            message: format!(
+                "Required value: when {path} is specified, requirements or rawSelector is required"
+            ),
         });
     }
 }

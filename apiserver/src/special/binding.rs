@@ -71,7 +71,8 @@ impl Special for Binding {
 fn check_target(binding: &Value) -> Result<(), Status> {
     let (kind, name) = (text(binding, &["target", "kind"]), text(binding, &["target", "name"]));
     if !matches!(kind, "" | "Node") {
-        let text = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+        let text =
+            format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
         return Err(Status::plain_error(text));
     }
     if name.is_empty() {

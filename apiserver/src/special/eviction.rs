@@ -135,7 +135,9 @@ impl Eviction {
             return Ok(());
         }
         let budget_name = meta(budget, "name");
-        self.objects.update(POLICY, "poddisruptionbudgets", namespace, budget_name, "status", charged).await?;
+        self.objects
+            .update(POLICY, "poddisruptionbudgets", namespace, budget_name, "status", charged)
+            .await?;
         Ok(())
     }
 }
@@ -152,9 +154,9 @@ impl Special for Eviction {
 
 /// Whether the pod is the one that the caller's preconditions name.
 fn is_meant(options: &Value, pod: &Value) -> bool {
-    ["uid", "resourceVersion"]
-        .iter()
-        .all(|field| options.str_at(&["preconditions", field]).is_none_or(|wanted| wanted == meta(pod, field)))
+    ["uid", "resourceVersion"].iter().all(|field| {
+        options.str_at(&["preconditions", field]).is_none_or(|wanted| wanted == meta(pod, field))
+    })
 }
 
 fn needs_budget(pod: &Value) -> bool {
@@ -238,11 +240,8 @@ fn put_condition(object: &mut Value, condition: Value) {
 const VIOLATES: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
 
 fn too_many(message: &str, cause: Option<String>, retry_after_seconds: i32) -> Status {
-    let causes = cause.map(|message| StatusCause {
-        reason: "DisruptionBudget".into(),
-        message,
-        field: String::new(),
-    });
+    let causes =
+        cause.map(|message| StatusCause { reason: "DisruptionBudget".into(), message, field: String::new() });
     Status::new(429, "TooManyRequests", message).with_details(StatusDetails {
         causes: causes.into_iter().collect(),
         retry_after_seconds,

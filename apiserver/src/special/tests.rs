@@ -104,7 +104,8 @@ impl World {
 
     fn post_full(&self, resource: &str, name: &str, object: &str) -> Result<Value, apimachinery::Status> {
         let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
-        let special = self.specials.iter().find(|s| (s.resource().1, s.resource().2) == (resource, sub)).unwrap();
+        let special =
+            self.specials.iter().find(|s| (s.resource().1, s.resource().2) == (resource, sub)).unwrap();
         let user = Arc::new(UserInfo { name: "ann".into(), ..UserInfo::default() });
         let request = SpecialRequest {
             user: &user,
@@ -261,8 +262,7 @@ fn access_reviews_answer_for_the_subject_that_they_name() {
         let answer = world.post(resource, "", &format!("spec: {spec}")).unwrap();
         answer.get("status").unwrap().to_json_string()
     };
-    let allowed =
-        r#"{"allowed":true,"reason":"RBAC: allowed by ClusterRoleBinding \"readers\" of ClusterRole \"reader\" to User \"ann\""}"#;
+    let allowed = r#"{"allowed":true,"reason":"RBAC: allowed by ClusterRoleBinding \"readers\" of ClusterRole \"reader\" to User \"ann\""}"#;
     let get = "resourceAttributes: {verb: get, resource: pods, namespace: ns}";
     assert_eq!(status("selfsubjectaccessreviews", &format!("{{{get}}}")), allowed);
     assert_eq!(status("subjectaccessreviews", &format!("{{user: ann, {get}}}")), allowed);

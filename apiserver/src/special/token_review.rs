@@ -25,7 +25,11 @@ impl TokenReview {
     }
 
     /// The user and the audiences that the token is good for, or upstream's text of what is wrong.
-    async fn review(&self, token: &str, audiences: &[String]) -> Result<(Arc<UserInfo>, Vec<String>), String> {
+    async fn review(
+        &self,
+        token: &str,
+        audiences: &[String],
+    ) -> Result<(Arc<UserInfo>, Vec<String>), String> {
         let mut errors = vec!["invalid bearer token".to_owned()];
         match self.service_accounts.verify(token, audiences) {
             Ok(verified) => return Ok((Arc::new(verified.user), verified.audiences)),

@@ -27,7 +27,13 @@ pub(crate) fn required<'a>(errors: &mut Errors, value: &'a Value, path: &Path, k
 }
 
 /// A member that must be there and follow a rule.
-pub(crate) fn required_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
+pub(crate) fn required_name(
+    errors: &mut Errors,
+    value: &Value,
+    path: &Path,
+    key: &str,
+    rule: fn(&str) -> Problems,
+) {
     let found = required(errors, value, path, key);
     if !found.is_empty() {
         problems(errors, &path.child(key), found, rule(found));
@@ -35,7 +41,13 @@ pub(crate) fn required_name(errors: &mut Errors, value: &Value, path: &Path, key
 }
 
 /// A member that may be absent, and otherwise follows a rule.
-pub(crate) fn optional_name(errors: &mut Errors, value: &Value, path: &Path, key: &str, rule: fn(&str) -> Problems) {
+pub(crate) fn optional_name(
+    errors: &mut Errors,
+    value: &Value,
+    path: &Path,
+    key: &str,
+    rule: fn(&str) -> Problems,
+) {
     let found = text(value, &[key]);
     if !found.is_empty() {
         problems(errors, &path.child(key), found, rule(found));
@@ -60,7 +72,13 @@ pub(crate) fn one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str,
 }
 
 /// As [`one_of`], when the member is there.
-pub(crate) fn optional_one_of(errors: &mut Errors, value: &Value, path: &Path, key: &str, supported: &[&str]) {
+pub(crate) fn optional_one_of(
+    errors: &mut Errors,
+    value: &Value,
+    path: &Path,
+    key: &str,
+    supported: &[&str],
+) {
     if !text(value, &[key]).is_empty() {
         one_of(errors, value, path, key, supported);
     }
@@ -175,8 +193,5 @@ pub(crate) fn at_most_all(errors: &mut Errors, value: &Value, path: &Path) {
 /// The number of a count or percentage, 0 when it is neither.
 pub(crate) fn count_or_percent_number(value: Option<&Value>) -> i64 {
     let Some(value) = value else { return 0 };
-    value
-        .as_i64()
-        .or_else(|| value.as_str().and_then(|t| t.trim_end_matches('%').parse().ok()))
-        .unwrap_or(0)
+    value.as_i64().or_else(|| value.as_str().and_then(|t| t.trim_end_matches('%').parse().ok())).unwrap_or(0)
 }

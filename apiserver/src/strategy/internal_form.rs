@@ -139,13 +139,19 @@ fn convert(ty: &Type, value: &Value) -> Value {
                 }
                 let Some(field) = of.field(name) else { continue };
                 let inner = value.get(name).unwrap_or(&Value::NULL);
-                let form = if inner.is_null() && field.pointer { Value::NULL } else { convert(field.ty.get(), inner) };
+                let form = if inner.is_null() && field.pointer {
+                    Value::NULL
+                } else {
+                    convert(field.ty.get(), inner)
+                };
                 shown.insert(&go_name(name), form);
             }
             shown.into()
         }
         TypeKind::List(list) => match value.as_array() {
-            Some(items) => items.iter().map(|item| convert(list.element.get(), item)).collect::<Vec<_>>().into(),
+            Some(items) => {
+                items.iter().map(|item| convert(list.element.get(), item)).collect::<Vec<_>>().into()
+            }
             None => Value::NULL,
         },
         TypeKind::Map { value: element, .. } => match value.as_object() {
@@ -175,10 +181,13 @@ fn pod_security_context(spec: &apimachinery::schema::Struct, value: &Value) -> V
 fn field_order<'a>(short: &str, of: &'a apimachinery::schema::Struct) -> Vec<&'a str> {
     let published: Vec<&str> = of.fields.iter().map(|f| f.name.as_str()).collect();
     let Some((_, order)) = ORDERS.iter().find(|(name, _)| *name == short) else { return published };
-    let mut ordered: Vec<&str> =
-        order.split_ascii_whitespace().filter_map(|name| published.iter().find(|p| **p == name).copied()).collect();
+    let mut ordered: Vec<&str> = order
+        .split_ascii_whitespace()
+        .filter_map(|name| published.iter().find(|p| **p == name).copied())
+        .collect();
     let skip = |name: &str| short == "PodSpec" && HOST_FIELDS.contains(&name);
-    ordered.extend(published.iter().filter(|p| !order.split_ascii_whitespace().any(|o| o == **p) && !skip(p)));
+    ordered
+        .extend(published.iter().filter(|p| !order.split_ascii_whitespace().any(|o| o == **p) && !skip(p)));
     ordered
 }
 

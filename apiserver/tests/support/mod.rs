@@ -65,7 +65,13 @@ impl Cluster {
         server.handle(request).await
     }
 
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         let mut request = http::Request::builder().method(method).uri(path).header("user-agent", "test/1.0");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -111,7 +117,6 @@ impl Cluster {
         assert_eq!(response.status().as_u16(), 200);
         Watch { body: response.into_body().into_data_stream(), buffer: Vec::new() }
     }
-
 }
 
 /// An open watch in JSON.

@@ -16,7 +16,8 @@ pub async fn check(cluster: &Cluster) {
     let now = env::clock::SystemClock.now();
     let authority = pki::Authority::create("test", now).unwrap();
     let address = Ipv4Addr::LOCALHOST.into();
-    let server = authority.issue(&pki::CertificateRequest::server("server", Vec::new(), vec![address]), now).unwrap();
+    let server =
+        authority.issue(&pki::CertificateRequest::server("server", Vec::new(), vec![address]), now).unwrap();
     let client = authority.issue(&pki::CertificateRequest::client("bob", "devs"), now).unwrap();
     let ca_pem = authority.certificate_pem();
     let tls = pki::tls::server_config(&server, pki::tls::ClientAuth::VerifyIfGiven { ca_pem }).unwrap();
@@ -33,7 +34,9 @@ pub async fn check(cluster: &Cluster) {
         let request = http::Request::get(uri).header("host", "127.0.0.1").body(Body::empty()).unwrap();
         let response = if h2 {
             let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .unwrap();
             cluster.tasks.spawn("client", async move {
                 let _ = connection.await;
             });

@@ -190,7 +190,8 @@ async fn endpoints_follow_readiness() {
 #[test]
 fn two_runs_are_equal() {
     let run = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let cluster = Cluster::start().await;
             cluster.create(&DEPLOYMENTS, "default", &deployment(3)).await;

@@ -261,7 +261,10 @@ impl FieldManager<'_> {
             return Err(ApplyError::BadRequest("metadata.managedFields must be nil".into()));
         }
         check::check(self.ty, applied, false).map_err(|why| {
-            ApplyError::Plain(format!("failed to create typed patch object ({}): {why}", object_text(applied)))
+            ApplyError::Plain(format!(
+                "failed to create typed patch object ({}): {why}",
+                object_text(applied)
+            ))
         })
     }
 }

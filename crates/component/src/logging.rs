@@ -31,7 +31,8 @@ pub(crate) fn init(args: &LogArgs) {
         _ => "trace",
     };
     // Libraries below us log at debug what nobody asked of Gantry.
-    let quiet = "h2=info,hyper=info,hyper_util=info,rustls=info,tower=info,tonic=info,netlink_packet_route=error";
+    let quiet =
+        "h2=info,hyper=info,hyper_util=info,rustls=info,tower=info,tonic=info,netlink_packet_route=error";
     let filter = std::env::var("GANTRY_LOG").unwrap_or_else(|_| format!("{default},{quiet}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))

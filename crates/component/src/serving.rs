@@ -106,7 +106,8 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let handler = Arc::clone(&handler);
         async move {
-            let answer = if request.method() == hyper::Method::GET || request.method() == hyper::Method::HEAD {
+            let answer = if request.method() == hyper::Method::GET || request.method() == hyper::Method::HEAD
+            {
                 handler(request.uri().path_and_query().map_or("/", |p| p.as_str()))
             } else {
                 Answer::text(405, "method not allowed\n")

@@ -90,7 +90,11 @@ impl Tasks {
     }
 
     /// Starts a task that is dropped as soon as the group is asked to stop.
-    pub fn spawn_until_stop(&self, name: impl Into<String>, future: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn_until_stop(
+        &self,
+        name: impl Into<String>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
         let token = self.token();
         self.spawn(name, async move {
             tokio::select! {

@@ -78,8 +78,14 @@ pub async fn start(
         Arc::new(Resolver { zone, cluster: Arc::clone(&cluster), forwarder, env: deps.env.clone() });
     let clients = Arc::new(Clients { ranges: config.clients.clone(), own: addresses.clone() });
     for (address, udp, tcp) in sockets {
-        deps.tasks.spawn_until_stop(format!("dns udp {address}"), serve_udp(udp, Arc::clone(&resolver), Arc::clone(&clients)));
-        deps.tasks.spawn_until_stop(format!("dns tcp {address}"), serve_tcp(tcp, Arc::clone(&resolver), Arc::clone(&clients)));
+        deps.tasks.spawn_until_stop(
+            format!("dns udp {address}"),
+            serve_udp(udp, Arc::clone(&resolver), Arc::clone(&clients)),
+        );
+        deps.tasks.spawn_until_stop(
+            format!("dns tcp {address}"),
+            serve_tcp(tcp, Arc::clone(&resolver), Arc::clone(&clients)),
+        );
     }
     Ok(Running { addresses, cluster })
 }

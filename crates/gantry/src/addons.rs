@@ -14,9 +14,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Makes or refreshes all of them.
 pub async fn ensure(objects: &dyn Objects, dns_ip: IpAddr, dns_server: SocketAddr) -> Result<(), Status> {
-    let role = |name: &str, rules: serde_json::Value| {
-        json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
-    };
+    let role = |name: &str, rules: serde_json::Value| json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
     let binding = |name: &str, role: &str, subject: serde_json::Value| {
         json!({
             "apiVersion": format!("{RBAC}/v1"),

@@ -138,7 +138,8 @@ async fn remove_network(state: &State) -> Vec<String> {
         ipam_dir: Some(state.cni_data()),
         ..net::State::default()
     };
-    let failures = net::cleanup(&what, &tools, Some(&netlink)).await.iter().map(ToString::to_string).collect();
+    let failures =
+        net::cleanup(&what, &tools, Some(&netlink)).await.iter().map(ToString::to_string).collect();
     tasks.kill();
     failures
 }
@@ -175,7 +176,8 @@ fn remove_cgroups(root: &str) -> Vec<String> {
         candidates.push(entry.path().join(name));
     }
     for top in candidates.into_iter().filter(|dir| dir.is_dir()) {
-        failures.extend(remove_cgroup(&top).err().map(|e| format!("remove the cgroup {}: {e}", top.display())));
+        failures
+            .extend(remove_cgroup(&top).err().map(|e| format!("remove the cgroup {}: {e}", top.display())));
     }
     failures
 }

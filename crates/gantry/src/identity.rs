@@ -37,9 +37,12 @@ impl Secrets {
     ) -> Result<Self, PkiError> {
         let now = env.clock.now();
         let authority = directory.authority("ca", "kubernetes", now)?;
-        let hosts = [node.to_owned(), "localhost".into(), address.to_string(), "127.0.0.1".into(), "::1".into()];
-        let issue = |name: &str, request: &CertificateRequest| directory.certificate(name, &authority, request, now);
-        let serving = issue("apiserver", &CertificateRequest::apiserver("cluster.local", &[service_ip], &hosts))?;
+        let hosts =
+            [node.to_owned(), "localhost".into(), address.to_string(), "127.0.0.1".into(), "::1".into()];
+        let issue =
+            |name: &str, request: &CertificateRequest| directory.certificate(name, &authority, request, now);
+        let serving =
+            issue("apiserver", &CertificateRequest::apiserver("cluster.local", &[service_ip], &hosts))?;
         let admin = issue("admin", &CertificateRequest::client("kubernetes-admin", "system:masters"))?;
         let kubelet_client = issue(
             "apiserver-kubelet-client",

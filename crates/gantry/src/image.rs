@@ -16,7 +16,10 @@ pub fn pause_image() -> Vec<u8> {
         user: "65535:65535".into(),
         ..ImageConfig::default()
     };
-    build(&config, &[ImageFile { path: "pause".into(), mode: 0o755, content: FileContent::Bytes(PAUSE.to_vec()) }])
+    build(
+        &config,
+        &[ImageFile { path: "pause".into(), mode: 0o755, content: FileContent::Bytes(PAUSE.to_vec()) }],
+    )
 }
 
 #[cfg(test)]

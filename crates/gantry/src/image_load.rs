@@ -16,11 +16,13 @@ pub(crate) async fn load(state: &State, file: PathBuf) -> Result<()> {
         bail!("{} is not a file", file.display());
     }
     println!("Importing {} ...", file.display());
-    let names = crate::runtime::import(&socket, &file)
-        .await
-        .with_context(|| format!("import {}", file.display()))?;
+    let names =
+        crate::runtime::import(&socket, &file).await.with_context(|| format!("import {}", file.display()))?;
     if names.is_empty() {
-        bail!("{} holds no image: it must be what `docker save` writes, or an OCI layout in a tar", file.display());
+        bail!(
+            "{} holds no image: it must be what `docker save` writes, or an OCI layout in a tar",
+            file.display()
+        );
     }
     for name in names {
         println!("{name}");

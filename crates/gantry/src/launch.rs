@@ -55,7 +55,11 @@ pub(crate) async fn up(state: &State, args: &UpArgs, log: &LogArgs) -> Result<()
 }
 
 #[allow(clippy::disallowed_methods, reason = "the cluster's process outlives this one")]
-fn spawn(state: &State, args: &UpArgs, log: &LogArgs) -> Result<(Option<ProcessId>, std::process::ChildStdout)> {
+fn spawn(
+    state: &State,
+    args: &UpArgs,
+    log: &LogArgs,
+) -> Result<(Option<ProcessId>, std::process::ChildStdout)> {
     use std::os::unix::process::CommandExt as _;
     let log_file = fs::OpenOptions::new().create(true).append(true).open(state.server_log())?;
     let mut command = std::process::Command::new(std::env::current_exe().context("find our own program")?);

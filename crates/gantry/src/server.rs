@@ -105,7 +105,8 @@ impl Node {
             text.parse().with_context(|| format!("{flag}: {text:?} is not a range of addresses"))
         };
         let service_cidr = cidr("--service-cidr", &args.service_cidr)?;
-        let nth = |n| service_cidr.nth(n).with_context(|| format!("--service-cidr: {service_cidr} is too small"));
+        let nth =
+            |n| service_cidr.nth(n).with_context(|| format!("--service-cidr: {service_cidr} is too small"));
         let name = match &args.node_name {
             Some(name) => name.clone(),
             None => component::flags::host_name()?,
@@ -113,7 +114,9 @@ impl Node {
         check_node_name(&name)?;
         let cluster_cidr = cidr("--cluster-cidr", &args.cluster_cidr)?;
         if cluster_cidr.contains(service_cidr.network()) || service_cidr.contains(cluster_cidr.network()) {
-            bail!("--service-cidr {service_cidr} and --cluster-cidr {cluster_cidr} overlap: choose ranges apart");
+            bail!(
+                "--service-cidr {service_cidr} and --cluster-cidr {cluster_cidr} overlap: choose ranges apart"
+            );
         }
         Ok(Self {
             name,
@@ -136,7 +139,8 @@ async fn start(state: &State, args: &UpArgs, tasks: Tasks) -> Result<()> {
     state.create().with_context(|| format!("make {}", state.data.display()))?;
     claim(state)?;
     // Pods of the first node get the first range; `down` finds their interfaces by its gateway.
-    ClusterFile { args: args.clone(), gateways: node.cluster_cidr.nth(1).into_iter().collect() }.write(state)?;
+    ClusterFile { args: args.clone(), gateways: node.cluster_cidr.nth(1).into_iter().collect() }
+        .write(state)?;
     let env = Env::real();
     progress.step("preparing certificates");
     let directory = PkiDirectory::open(state.pki())?;
@@ -156,7 +160,8 @@ async fn start(state: &State, args: &UpArgs, tasks: Tasks) -> Result<()> {
         .await
         .map_err(|status| anyhow::anyhow!("make the objects of cluster DNS: {}", status.message))?;
     control_plane(&clients, args, &secrets, &env, &tasks);
-    let parts = NodeParts { state, node: &node, secrets: &secrets, clients: &clients, env: &env, tasks: &tasks };
+    let parts =
+        NodeParts { state, node: &node, secrets: &secrets, clients: &clients, env: &env, tasks: &tasks };
     parts.start(runtime).await?;
     progress.step("waiting for the node to be Ready and for DNS to answer");
     let waited = tokio::time::timeout(args.limit(), async {
@@ -207,7 +212,10 @@ async fn api_server(
         .with_context(|| format!("listen on {listen}: choose another port with --port"))?;
     let backend = store::open_embedded(env, &state.store(), &group).await.with_context(|| {
         let dir = state.store();
-        format!("the store in {} cannot be used: put back a copy of it, or start anew after `gantry down`", dir.display())
+        format!(
+            "the store in {} cannot be used: put back a copy of it, or start anew after `gantry down`",
+            dir.display()
+        )
     })?;
     let service_cidrs = [args.service_cidr.clone()];
     let assembly = Assembly {
@@ -252,7 +260,9 @@ async fn network(node: &Node, env: &Env) -> Result<()> {
     net::sysctl::prepare_node(net::sysctl::PROC_SYS.as_ref(), false)?;
     let pods = [node.cluster_cidr.clone()];
     let nft = net::Nft::new(net::Tools::new(Arc::clone(&env.process)));
-    nft.apply(&net::masquerade::render(&pods, &pods)).await.context("masquerade what pods send to the outside")?;
+    nft.apply(&net::masquerade::render(&pods, &pods))
+        .await
+        .context("masquerade what pods send to the outside")?;
     Ok(())
 }
 

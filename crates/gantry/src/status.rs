@@ -79,6 +79,7 @@ pub(crate) fn kubeconfig(state: &State, path: bool) -> Result<()> {
 
 fn read_kubeconfig(state: &State) -> Result<String> {
     let path = state.kubeconfig();
-    fs::read_to_string(&path)
-        .with_context(|| format!("no cluster was started here (no {}): start one with `gantry up`", path.display()))
+    fs::read_to_string(&path).with_context(|| {
+        format!("no cluster was started here (no {}): start one with `gantry up`", path.display())
+    })
 }

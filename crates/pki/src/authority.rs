@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -66,7 +66,9 @@ impl CertificateRequest {
     /// the caller adds.
     pub fn apiserver(cluster_domain: &str, service_ips: &[IpAddr], hosts: &[String]) -> Self {
         let mut dns_names: Vec<String> =
-            ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"].map(String::from).into();
+            ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"]
+                .map(String::from)
+                .into();
         dns_names.push(format!("kubernetes.default.svc.{cluster_domain}"));
         let mut ips = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16])];
         ips.extend_from_slice(service_ips);
@@ -117,8 +119,11 @@ impl Authority {
         let mut params = CertificateParams::new(vec![common_name.to_owned()])?;
         params.distinguished_name = distinguished_name(common_name, "");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+            KeyUsagePurpose::KeyCertSign,
+        ];
         set_validity(&mut params, now, CA_LIFETIME);
         let certificate = params.self_signed(&key)?;
         Self::from_pem(&certificate.pem(), &key.serialize_pem())
@@ -175,7 +180,9 @@ impl Authority {
     pub fn signed(&self, certificate: &CertificateDer<'_>) -> bool {
         let parse = |der| x509_parser::parse_x509_certificate(der).map(|(_, c)| c).ok();
         match (parse(certificate.as_ref()), parse(self.certificate_der.as_ref())) {
-            (Some(leaf), Some(ca)) => leaf.issuer() == ca.subject() && leaf.verify_signature(Some(ca.public_key())).is_ok(),
+            (Some(leaf), Some(ca)) => {
+                leaf.issuer() == ca.subject() && leaf.verify_signature(Some(ca.public_key())).is_ok()
+            }
             _ => false,
         }
     }
@@ -294,7 +301,8 @@ mod tests {
     fn a_certificate_serves_only_what_it_says_and_who_signed_it() {
         let ca = Authority::create("kubernetes", at(0)).unwrap();
         let other = Authority::create("kubernetes", at(0)).unwrap();
-        let request = CertificateRequest::apiserver("cluster.local", &["10.96.0.1".parse().unwrap()], &["h1".into()]);
+        let request =
+            CertificateRequest::apiserver("cluster.local", &["10.96.0.1".parse().unwrap()], &["h1".into()]);
         let identity = ca.issue(&request, at(0)).unwrap();
         assert!(identity.serves(&ca, &request, at(0)));
         assert!(!identity.serves(&other, &request, at(0)));
@@ -306,7 +314,8 @@ mod tests {
     fn an_authority_survives_its_files() {
         let ca = Authority::create("kubernetes", at(0)).unwrap();
         let again = Authority::from_pem(ca.certificate_pem(), ca.key_pem()).unwrap();
-        let identity = again.issue(&CertificateRequest::node("n1", vec!["n1".into()], Vec::new()), at(0)).unwrap();
+        let identity =
+            again.issue(&CertificateRequest::node("n1", vec!["n1".into()], Vec::new()), at(0)).unwrap();
         assert!(ca.signed(&identity.certificate_der().unwrap()));
     }
 }

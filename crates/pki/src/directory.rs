@@ -185,10 +185,7 @@ mod tests {
         dir.authority("ca", "kubernetes", now()).unwrap();
         dir.token_key("sa").unwrap();
         let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(
-            (mode("ca.key"), mode("sa.key"), mode("ca.crt"), mode(".")),
-            (0o600, 0o600, 0o644, 0o700)
-        );
+        assert_eq!((mode("ca.key"), mode("sa.key"), mode("ca.crt"), mode(".")), (0o600, 0o600, 0o644, 0o700));
         assert_eq!(dir.token_key("sa").unwrap().key_id(), dir.token_key("sa").unwrap().key_id());
         fs::remove_dir_all(&path).unwrap();
     }

@@ -32,8 +32,11 @@ impl Kubeconfig<'_> {
     /// The file's text.
     pub fn render(&self) -> String {
         let context = format!("{}@{}", self.user, self.cluster);
-        let namespace =
-            if self.namespace.is_empty() { String::new() } else { format!("    namespace: {}\n", quote(self.namespace)) };
+        let namespace = if self.namespace.is_empty() {
+            String::new()
+        } else {
+            format!("    namespace: {}\n", quote(self.namespace))
+        };
         let credential = match &self.credential {
             Credential::Certificate(identity) => format!(
                 "    client-certificate-data: {}\n    client-key-data: {}\n",

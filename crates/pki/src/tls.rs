@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
@@ -40,9 +42,11 @@ pub enum ClientAuth<'a> {
 /// A server's configuration with ALPN for HTTP/2 and HTTP/1.1.
 pub fn server_config(identity: &Identity, clients: ClientAuth<'_>) -> Result<Arc<ServerConfig>, PkiError> {
     let provider = provider();
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let verifier = |ca_pem: &str, required: bool| {
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), Arc::clone(&provider));
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), Arc::clone(&provider));
         let builder = if required { builder } else { builder.allow_unauthenticated() };
         builder.build().map_err(|e| PkiError::Verifier(e.to_string()))
     };
@@ -74,7 +78,9 @@ pub fn client_config(ca_pem: &str, identity: Option<&Identity>) -> Result<Client
         .with_root_certificates(roots(ca_pem)?);
     Ok(match identity {
         None => builder.with_no_client_auth(),
-        Some(identity) => builder.with_client_auth_cert(chain(&identity.certificate_pem)?, key(&identity.key_pem)?)?,
+        Some(identity) => {
+            builder.with_client_auth_cert(chain(&identity.certificate_pem)?, key(&identity.key_pem)?)?
+        }
     })
 }
 
@@ -92,7 +98,8 @@ impl ClientVerifier {
 
     /// `Err` says why not.
     pub fn verify(&self, certificate: &[u8], now: Timestamp) -> Result<(), String> {
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0)));
+        let now =
+            UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0)));
         self.0
             .verify_client_cert(&CertificateDer::from(certificate), &[], now)
             .map(|_| ())

@@ -23,8 +23,8 @@ use crate::PkiError;
 const LEEWAY_SECS: i64 = 60;
 /// SubjectPublicKeyInfo of an uncompressed P-256 point, up to the point itself.
 const SPKI_PREFIX: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// What a token says.
@@ -120,7 +120,8 @@ impl TokenKey {
 
     /// Takes up a key from PKCS #8 PEM.
     pub fn from_pem(pem: &str) -> Result<Self, PkiError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| PkiError::Pem(e.to_string()))?;
+        let der =
+            PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| PkiError::Pem(e.to_string()))?;
         let rng = SystemRandom::new();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &rng)
             .map_err(|e| PkiError::Key(e.to_string()))?;
@@ -156,7 +157,8 @@ impl TokenKey {
         let mut token = URL_SAFE_NO_PAD.encode(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let signature = self.pair.sign(&self.rng, token.as_bytes()).map_err(|e| PkiError::Key(e.to_string()))?;
+        let signature =
+            self.pair.sign(&self.rng, token.as_bytes()).map_err(|e| PkiError::Key(e.to_string()))?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
@@ -276,7 +278,14 @@ mod tests {
     }
 
     fn claims() -> Claims {
-        Claims { aud: vec![ISSUER.into()], exp: 4600, iat: 1000, nbf: 1000, iss: ISSUER.into(), ..Claims::default() }
+        Claims {
+            aud: vec![ISSUER.into()],
+            exp: 4600,
+            iat: 1000,
+            nbf: 1000,
+            iss: ISSUER.into(),
+            ..Claims::default()
+        }
     }
 
     #[track_caller]
@@ -306,7 +315,8 @@ mod tests {
         assert_eq!(verifier.verify(&token, &[], at(1000)), Err(TokenError::Signature));
         let token = key.sign(&claims()).unwrap();
         let mut parts: Vec<&str> = token.split('.').collect();
-        let forged = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Claims { sub: "admin".into(), ..claims() }).unwrap());
+        let forged =
+            URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Claims { sub: "admin".into(), ..claims() }).unwrap());
         parts[1] = &forged;
         assert_eq!(verifier.verify(&parts.join("."), &[], at(1000)), Err(TokenError::Signature));
         assert_eq!(verifier.verify("abc", &[], at(1000)), Err(TokenError::Foreign));

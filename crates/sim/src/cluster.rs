@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use component::Tasks;
-use env::clock::SimClock;
 use env::Env;
+use env::clock::SimClock;
 use env::disk::SimDisk;
 use parking_lot::Mutex;
 use store::Backend;
@@ -86,8 +86,9 @@ impl Cluster {
         let candidates: &[&str] = if layout.election { &["a", "b"] } else { &["a"] };
         let scheduler = candidates.iter().map(|c| Part::Scheduler((*c).to_owned()));
         let controllers = candidates.iter().map(|c| Part::Controllers((*c).to_owned()));
-        let machines = (1..=layout.n_nodes)
-            .map(|number| Part::Node(Machine::new(number, env.clone(), tasks.child(format!("machine {number}")))));
+        let machines = (1..=layout.n_nodes).map(|number| {
+            Part::Node(Machine::new(number, env.clone(), tasks.child(format!("machine {number}"))))
+        });
         let parts = scheduler
             .chain(controllers)
             .chain(machines)

@@ -31,7 +31,10 @@ pub fn check(cluster: &Cluster, wanted: &Wanted) -> Result<(), String> {
         let counts = [n_pods, status.replicas, status.ready_replicas, status.available_replicas];
         let observed = status.observed_generation == set.metadata.generation;
         if counts.iter().any(|n| *n != spec) || !observed {
-            return Err(format!("ReplicaSet {}: {spec} wanted, {counts:?}, observed: {observed}", set.metadata.name));
+            return Err(format!(
+                "ReplicaSet {}: {spec} wanted, {counts:?}, observed: {observed}",
+                set.metadata.name
+            ));
         }
     }
     check_containers(cluster, &pods)
@@ -45,12 +48,16 @@ fn check_deployment(web: &Object, wanted: &Wanted) -> Result<(), String> {
     }
     let counts = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
     if counts.iter().any(|n| *n != wanted.replicas) || status.unavailable_replicas != 0 {
-        return Err(format!("the Deployment's counts are {counts:?}, {} unavailable", status.unavailable_replicas));
+        return Err(format!(
+            "the Deployment's counts are {counts:?}, {} unavailable",
+            status.unavailable_replicas
+        ));
     }
     if status.observed_generation != web.metadata.generation {
         return Err(format!("generation {} of {}", status.observed_generation, web.metadata.generation));
     }
-    let complete = |c: &crate::objects::Condition| c.kind == "Progressing" && c.reason == "NewReplicaSetAvailable";
+    let complete =
+        |c: &crate::objects::Condition| c.kind == "Progressing" && c.reason == "NewReplicaSetAvailable";
     if !status.conditions.iter().any(complete) || !web.has_condition("Available", "True") {
         return Err(format!("the Deployment's conditions are {:?}", status.conditions));
     }
@@ -66,7 +73,11 @@ fn check_pod(pod: &Object, wanted: &Wanted) -> Result<(), String> {
         return Err(format!("{name} has {}", pod.image()));
     }
     let ready = pod.has_condition("Ready", "True");
-    if pod.spec.node_name.is_empty() || pod.status.phase != "Running" || !ready || pod.status.pod_ip.is_empty() {
+    if pod.spec.node_name.is_empty()
+        || pod.status.phase != "Running"
+        || !ready
+        || pod.status.pod_ip.is_empty()
+    {
         return Err(format!("{name} on {:?} is {}, ready: {ready}", pod.spec.node_name, pod.status.phase));
     }
     Ok(())
@@ -84,13 +95,16 @@ fn check_containers(cluster: &Cluster, pods: &[Object]) -> Result<(), String> {
         }
     }
     running.sort_unstable();
-    let found: Vec<(&str, &str)> = running.iter().map(|(node, pod, _)| (node.as_str(), pod.as_str())).collect();
+    let found: Vec<(&str, &str)> =
+        running.iter().map(|(node, pod, _)| (node.as_str(), pod.as_str())).collect();
     if found != expected {
         return Err(format!("containers run of {found:?}, and should of {expected:?}"));
     }
     for pod in pods {
-        let shown = pod.status.container_statuses.first().map(|c| c.container_id.rsplit('/').next().unwrap_or(""));
-        let real = running.iter().find(|(_, name, _)| *name == pod.metadata.name).map(|(_, _, id)| id.as_str());
+        let shown =
+            pod.status.container_statuses.first().map(|c| c.container_id.rsplit('/').next().unwrap_or(""));
+        let real =
+            running.iter().find(|(_, name, _)| *name == pod.metadata.name).map(|(_, _, id)| id.as_str());
         if shown != real {
             return Err(format!("{} shows container {shown:?}, and {real:?} runs", pod.metadata.name));
         }

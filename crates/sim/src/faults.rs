@@ -161,7 +161,8 @@ impl Faults {
     }
 
     fn skew(&self, number: usize) {
-        let millis = i64::try_from(self.draw(2 * SKEW_MAX)).unwrap_or(0) - i64::try_from(SKEW_MAX).unwrap_or(0);
+        let millis =
+            i64::try_from(self.draw(2 * SKEW_MAX)).unwrap_or(0) - i64::try_from(SKEW_MAX).unwrap_or(0);
         let api = self.draw(4) == 0;
         let clock = if api { &self.cluster.api_clock } else { &self.cluster.parts[number].clock };
         self.cluster.trace.add(&format!("clock {number} (API server: {api}) is wrong by {millis} ms"));

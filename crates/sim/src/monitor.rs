@@ -127,7 +127,10 @@ impl Inner {
             let known = gone.remove(&entry.key);
             let same = known == Some((entry.mod_revision, entry.value.len()));
             if entry.mod_revision <= before && !same {
-                self.violate(format!("{} has revision {} after a restart, and had {known:?}", entry.key, entry.mod_revision));
+                self.violate(format!(
+                    "{} has revision {} after a restart, and had {known:?}",
+                    entry.key, entry.mod_revision
+                ));
             }
             self.keys.insert(Arc::clone(&entry.key), (entry.mod_revision, entry.value.len()));
             self.look_into(&entry.key, &entry.value, true);
@@ -232,7 +235,9 @@ fn forbidden_change(before: &Object, after: &Object) -> Option<String> {
     if !before.spec.node_name.is_empty() && before.spec.node_name != after.spec.node_name {
         return Some(format!("moved from {} to {:?}", before.spec.node_name, after.spec.node_name));
     }
-    if matches!(before.status.phase.as_str(), "Succeeded" | "Failed") && after.status.phase != before.status.phase {
+    if matches!(before.status.phase.as_str(), "Succeeded" | "Failed")
+        && after.status.phase != before.status.phase
+    {
         return Some(format!("ended as {} and became {}", before.status.phase, after.status.phase));
     }
     if before.metadata.deleting() && !after.metadata.deleting() {

@@ -47,12 +47,23 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub const NONE: Self = Self { lost_request: 0, lost_answer: 0, delayed: 0, delay_max: Duration::ZERO, cut: 0 };
-    pub const ROUGH: Self =
-        Self { lost_request: 40, lost_answer: 80, delayed: 200, delay_max: Duration::from_millis(400), cut: 5 };
+    pub const NONE: Self =
+        Self { lost_request: 0, lost_answer: 0, delayed: 0, delay_max: Duration::ZERO, cut: 0 };
+    pub const ROUGH: Self = Self {
+        lost_request: 40,
+        lost_answer: 80,
+        delayed: 200,
+        delay_max: Duration::from_millis(400),
+        cut: 5,
+    };
     /// Everything lags: caches are old.
-    pub const SLOW: Self =
-        Self { lost_request: 0, lost_answer: 20, delayed: 700, delay_max: Duration::from_millis(900), cut: 0 };
+    pub const SLOW: Self = Self {
+        lost_request: 0,
+        lost_answer: 20,
+        delayed: 700,
+        delay_max: Duration::from_millis(900),
+        cut: 0,
+    };
 }
 
 /// The one network. Cheap to clone.
@@ -170,7 +181,8 @@ impl Network {
             std::future::pending::<()>().await;
         }
         let what = format!("{} {} {} {}", wire.part, wire.user.name, request.method(), request.uri());
-        let streams = request.method() == Method::GET && request.uri().query().is_some_and(|q| q.contains("watch="));
+        let streams =
+            request.method() == Method::GET && request.uri().query().is_some_and(|q| q.contains("watch="));
         if let Some(delay) = self.delay(&rates) {
             tokio::time::sleep(delay).await;
         }

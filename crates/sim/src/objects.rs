@@ -96,8 +96,11 @@ impl Object {
         self.status.conditions.iter().any(|c| c.kind == kind && c.status == status)
     }
     pub fn image(&self) -> &str {
-        let containers =
-            if self.spec.containers.is_empty() { &self.spec.template.spec.containers } else { &self.spec.containers };
+        let containers = if self.spec.containers.is_empty() {
+            &self.spec.template.spec.containers
+        } else {
+            &self.spec.containers
+        };
         containers.first().map_or("", |c| c.image.as_str())
     }
     pub fn owner_uid(&self) -> &str {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, DeleteParams, Error, Patch, PartialObject, ResourceType, resources};
+use client::{Client, DeleteParams, Error, PartialObject, Patch, ResourceType, resources};
 use env::Rng;
 use env::rng::SeededRng;
 use parking_lot::Mutex;
@@ -138,7 +138,11 @@ impl User {
         let chosen = usize::try_from(self.0.rng.below(pods.len() as u64)).expect("an index is small");
         let meta = &pods[chosen].metadata;
         // Whether it happened does not matter.
-        let _ = self.0.client.delete(&resources::PODS, NAMESPACE, &meta.name, &DeleteParams::uid(&meta.uid)).await;
+        let _ = self
+            .0
+            .client
+            .delete(&resources::PODS, NAMESPACE, &meta.name, &DeleteParams::uid(&meta.uid))
+            .await;
     }
 
     async fn write_maps(&self) {
@@ -162,7 +166,9 @@ impl User {
                         _ => true,
                     };
                     if !grew {
-                        self.0.monitor.violate(format!("{name}: {written:?} was acknowledged after {known:?}"));
+                        self.0
+                            .monitor
+                            .violate(format!("{name}: {written:?} was acknowledged after {known:?}"));
                     }
                     return written;
                 }
@@ -179,7 +185,9 @@ impl User {
                 return found;
             }
             if found != known {
-                self.0.monitor.violate(format!("{name} is {found:?}; it was {known:?} and {new:?} was tried"));
+                self.0
+                    .monitor
+                    .violate(format!("{name} is {found:?}; it was {known:?} and {new:?} was tried"));
             }
             known = found;
         }
@@ -191,7 +199,8 @@ impl User {
         match (known, new) {
             (None, None) => Ok(None),
             (None, Some(value)) => {
-                let made: PartialObject = client.create(&TYPE, NAMESPACE, &config_map(name, &[("value", value)])).await?;
+                let made: PartialObject =
+                    client.create(&TYPE, NAMESPACE, &config_map(name, &[("value", value)])).await?;
                 Ok(Some((value.to_owned(), made.metadata.revision())))
             }
             (Some((_, revision)), Some(value)) => {
@@ -201,7 +210,8 @@ impl User {
                 Ok(Some((value.to_owned(), changed.metadata.revision())))
             }
             (Some((_, revision)), None) => {
-                let params = DeleteParams { resource_version: Some(revision.to_string()), ..DeleteParams::default() };
+                let params =
+                    DeleteParams { resource_version: Some(revision.to_string()), ..DeleteParams::default() };
                 client.delete(&TYPE, NAMESPACE, name, &params).await?;
                 Ok(None)
             }

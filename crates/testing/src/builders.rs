@@ -47,7 +47,8 @@ pub fn service(name: &str) -> Builder {
 }
 
 pub fn config_map(name: &str, data: &[(&str, &str)]) -> Value {
-    let data: serde_json::Map<String, Value> = data.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
+    let data: serde_json::Map<String, Value> =
+        data.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
 
@@ -138,7 +139,10 @@ mod tests {
     fn fields_land_where_they_belong() {
         let made = pod("a").cpu("500m").on("n1").label("x", "y").build();
         assert_eq!(made["spec"]["containers"][0]["resources"]["requests"]["cpu"], "500m");
-        assert_eq!((&made["spec"]["nodeName"], &made["metadata"]["labels"]["x"]), (&json!("n1"), &json!("y")));
+        assert_eq!(
+            (&made["spec"]["nodeName"], &made["metadata"]["labels"]["x"]),
+            (&json!("n1"), &json!("y"))
+        );
         let made = deployment("web").image("app:v2").replicas(3).rolling(1, 0).build();
         assert_eq!(made["spec"]["template"]["spec"]["containers"][0]["image"], "app:v2");
         assert_eq!(made["spec"]["strategy"]["rollingUpdate"]["maxSurge"], 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apiserver::ApiServer;
 use apiserver::seams::UserInfo;
-use client::{Client, DeleteParams, ListParams, Patch, Propagation, ResourceType};
+use client::{Client, DeleteParams, ListParams, Patch, Propagation, ResourceType, resources};
 use component::Tasks;
 use env::Env;
 use serde_json::Value;
@@ -89,11 +89,30 @@ impl Cluster {
     /// Adds the node `nNUMBER`.
     pub fn start_node(&mut self, number: u8) {
         let machine = Machine::new(number, self.env.clone(), self.tasks.child("runtime"));
+        let tasks = self.start_kubelet(&machine);
+        self.nodes.push(Node { machine, tasks });
+    }
+
+    /// Kills the kubelet of the node at `index`, unless it is dead, and starts another one on its machine.
+    pub fn restart_node(&mut self, index: usize) {
+        self.nodes[index].tasks.kill();
+        self.nodes[index].tasks = self.start_kubelet(&self.nodes[index].machine);
+    }
+
+    fn start_kubelet(&self, machine: &Machine) -> Tasks {
         let tasks = self.tasks.child(machine.name());
         let client = self.connect()(users::node(machine.name()));
         let kubelet = crate::node::kubelet(machine.clone(), client, self.env.clone(), tasks.clone());
         tasks.spawn("run", kubelet);
-        self.nodes.push(Node { machine, tasks });
+        tasks
+    }
+
+    /// Waits for what a pod needs to be admitted to a namespace: its default account.
+    pub async fn ready_for_pods(&self, namespace: &str) {
+        crate::eventually!(self, "the default account", {
+            let accounts = self.list(&resources::SERVICE_ACCOUNTS, namespace).await;
+            if accounts.is_empty() { Err("no account".to_owned()) } else { Ok(()) }
+        });
     }
 
     pub async fn create(&self, ty: &ResourceType, namespace: &str, object: &Value) -> Value {
@@ -114,7 +133,24 @@ impl Cluster {
         self.admin.patch(ty, namespace, name, "", &Patch::Merge(patch)).await.expect("the patch is valid")
     }
 
-    pub async fn delete(&self, ty: &ResourceType, namespace: &str, name: &str, propagation: Option<Propagation>) {
+    /// A strategic merge patch, which changes lists by their keys.
+    pub async fn patch_strategic(
+        &self,
+        ty: &ResourceType,
+        namespace: &str,
+        name: &str,
+        patch: Value,
+    ) -> Value {
+        self.admin.patch(ty, namespace, name, "", &Patch::Strategic(patch)).await.expect("the patch is valid")
+    }
+
+    pub async fn delete(
+        &self,
+        ty: &ResourceType,
+        namespace: &str,
+        name: &str,
+        propagation: Option<Propagation>,
+    ) {
         let params = DeleteParams { propagation, ..DeleteParams::default() };
         self.admin.delete(ty, namespace, name, &params).await.expect("the object is there");
     }

@@ -60,8 +60,13 @@ impl Machine {
 /// Runs a kubelet on `machine` until `tasks` is stopped. `client` is that of `system:node:NAME`.
 pub async fn kubelet(machine: Machine, client: Client, env: Env, tasks: Tasks) {
     let config = kubelet::Config::new(&machine.name);
-    let deps =
-        Deps { client, runtime: Arc::new(machine.runtime), host: Arc::new(machine.host), env, tasks: tasks.clone() };
+    let deps = Deps {
+        client,
+        runtime: Arc::new(machine.runtime),
+        host: Arc::new(machine.host),
+        env,
+        tasks: tasks.clone(),
+    };
     let _handle = kubelet::run(config, deps).await.expect("a hollow machine refuses nothing");
     tasks.token().cancelled().await;
 }

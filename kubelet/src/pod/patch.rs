@@ -92,7 +92,10 @@ mod tests {
         new.conditions[0].message.clear();
         let conditions = status_patch("u", &old, &new).unwrap()["status"]["conditions"].clone();
         assert_eq!((&conditions[0]["reason"], &conditions[0]["message"]), (&Value::Null, &Value::Null));
-        assert!(conditions[0].as_object().unwrap().contains_key("reason"), "a null, not nothing: {conditions}");
+        assert!(
+            conditions[0].as_object().unwrap().contains_key("reason"),
+            "a null, not nothing: {conditions}"
+        );
         assert!(!conditions[1].as_object().unwrap().contains_key("reason"), "{conditions}");
     }
 }

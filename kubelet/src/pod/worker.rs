@@ -287,7 +287,8 @@ impl Worker {
         self.leave(&plan, reported, &observed, now);
         let (report_at, leave_at) = (self.report.retry_at, self.leave_at);
         // What is due has been seen to above, or waits for something that is under way and wakes us at its end.
-        for at in [plan.wake_at, refresh_at, report_at, leave_at].into_iter().flatten().filter(|at| *at > now) {
+        for at in [plan.wake_at, refresh_at, report_at, leave_at].into_iter().flatten().filter(|at| *at > now)
+        {
             wake_at = Some(wake_at.map_or(at, |have| have.min(at)));
         }
         wake_at

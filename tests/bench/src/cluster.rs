@@ -100,7 +100,8 @@ fn busybox_image(to: &Path) -> Result<()> {
     let program = std::fs::read("/usr/bin/busybox")
         .or_else(|_| std::fs::read("/bin/busybox"))
         .context("busybox-static is not installed; run `cargo xtask deps --test`")?;
-    let mut files = vec![ImageFile { path: "bin/busybox".into(), mode: 0o755, content: FileContent::Bytes(program) }];
+    let mut files =
+        vec![ImageFile { path: "bin/busybox".into(), mode: 0o755, content: FileContent::Bytes(program) }];
     for applet in ["sh", "httpd", "wget", "sleep", "nslookup"] {
         files.push(ImageFile {
             path: format!("bin/{applet}"),
@@ -183,7 +184,8 @@ fn pods_ready(cluster: &Cluster, round: usize, n: usize) -> Result<Duration> {
         let pods = &client::resources::PODS;
         let mut watch = ready_watch(&client).await?;
         let start = now();
-        let bodies: Vec<Value> = serde_json::from_str::<Value>(&list)?["items"].as_array().cloned().unwrap_or_default();
+        let bodies: Vec<Value> =
+            serde_json::from_str::<Value>(&list)?["items"].as_array().cloned().unwrap_or_default();
         for body in &bodies {
             client.create::<Value>(pods, "default", body).await?;
         }

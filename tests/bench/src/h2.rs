@@ -22,14 +22,14 @@ impl Connection {
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.context("connect")?;
         stream.set_nodelay(true)?;
         let name = rustls_pki_types::ServerName::try_from("127.0.0.1").expect("an address is a server name");
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, stream).await.context("TLS")?;
-        let (sender, connection) =
-            hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(8 << 20)
-                .initial_connection_window_size(8 << 20)
-                .handshake(TokioIo::new(stream))
-                .await
-                .context("HTTP/2")?;
+        let stream =
+            tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, stream).await.context("TLS")?;
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(8 << 20)
+            .initial_connection_window_size(8 << 20)
+            .handshake(TokioIo::new(stream))
+            .await
+            .context("HTTP/2")?;
         tasks.spawn_until_stop("h2", async move {
             // Its end is seen by the requests on it.
             let _ = connection.await;

@@ -64,7 +64,12 @@ pub fn percentile(samples: &mut [Duration], share: f64) -> Duration {
     if samples.is_empty() {
         return Duration::ZERO;
     }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank"
+    )]
     let rank = ((samples.len() as f64 * share).ceil() as usize).clamp(1, samples.len());
     samples[rank - 1]
 }

@@ -86,7 +86,8 @@ impl Server {
     /// The administrator's TLS configuration, from the server's certificate directory.
     pub fn tls(&self) -> Result<rustls::ClientConfig> {
         let pki = self.dir.join("pki");
-        let read = |name: &str| std::fs::read_to_string(pki.join(name)).with_context(|| format!("read {name}"));
+        let read =
+            |name: &str| std::fs::read_to_string(pki.join(name)).with_context(|| format!("read {name}"));
         let identity = pki::Identity { certificate_pem: read("admin.crt")?, key_pem: read("admin.key")? };
         Ok(pki::tls::client_config(&read("ca.crt")?, Some(&identity))?)
     }
@@ -117,8 +118,7 @@ pub async fn measure(gantry: &Path, pods: usize) -> Result<Figures> {
     run(0..pods, |i| {
         let connection = connection.clone();
         async move {
-            let (status, body) =
-                connection.send("POST", "/api/v1/namespaces/default/pods", pod(i)).await?;
+            let (status, body) = connection.send("POST", "/api/v1/namespaces/default/pods", pod(i)).await?;
             if status != 201 {
                 bail!("create: status {status}: {}", String::from_utf8_lossy(&body));
             }

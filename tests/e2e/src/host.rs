@@ -25,9 +25,8 @@ impl Host {
             nft: lines("nft", &["list", "tables"], |l| Some(l.to_owned())),
             iptables: lines("iptables-save", &[], |l| {
                 // Policies and empty tables appear by looking; rules and chains of ours do not.
-                (l.starts_with("-A") || (l.starts_with(':') && l.contains(" - "))).then(|| {
-                    l.split(" [").next().unwrap_or(l).to_owned()
-                })
+                (l.starts_with("-A") || (l.starts_with(':') && l.contains(" - ")))
+                    .then(|| l.split(" [").next().unwrap_or(l).to_owned())
             }),
             routes: lines("ip", &["route", "show", "table", "all"], |l| Some(l.trim().to_owned())),
             mounts: std::fs::read_to_string("/proc/self/mountinfo")
@@ -89,7 +88,9 @@ fn processes() -> BTreeSet<String> {
         }
         let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if ["gantry", "containerd", "runc", "pause", "/server", "busybox", "kubectl"].iter().any(|n| command.contains(n))
+        if ["gantry", "containerd", "runc", "pause", "/server", "busybox", "kubectl"]
+            .iter()
+            .any(|n| command.contains(n))
             && !command.contains("deps/e2e")
             && !command.contains("nextest")
             && !command.contains("cargo")

@@ -166,7 +166,8 @@ impl Cluster {
 
     /// The process of the front door.
     pub fn pid(&self) -> i32 {
-        let text = std::fs::read_to_string(self.run.join("gantry.pid")).expect("the cluster has a process file");
+        let text =
+            std::fs::read_to_string(self.run.join("gantry.pid")).expect("the cluster has a process file");
         text.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("it starts with a number")
     }
 }

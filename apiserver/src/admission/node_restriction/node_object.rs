@@ -36,7 +36,9 @@ pub(super) fn check(node: &str, request: &AdmissionRequest<'_>) -> Result<(), St
     if let (Operation::Update, Some(old)) = (request.operation, request.old) {
         let differs = |path: &[&str]| old.at(path) != request.object.at(path);
         if differs(&["spec", "configSource"]) && request.object.at(&["spec", "configSource"]).is_some() {
-            return Err(format!("node {node:?} is not allowed to update configSource to a new non-nil configSource"));
+            return Err(format!(
+                "node {node:?} is not allowed to update configSource to a new non-nil configSource"
+            ));
         }
         if differs(&["spec", "taints"]) {
             return Err(format!("node {node:?} is not allowed to modify taints"));
@@ -55,7 +57,11 @@ pub(super) fn check(node: &str, request: &AdmissionRequest<'_>) -> Result<(), St
 /// Labels that differ and that a node may not touch, sorted.
 fn forbidden_labels(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     let labels = |object: Option<&Value>| -> Object {
-        object.and_then(|o| o.at(&["metadata", "labels"])).and_then(Value::as_object).cloned().unwrap_or_default()
+        object
+            .and_then(|o| o.at(&["metadata", "labels"]))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
     };
     let (old, new) = (labels(old), labels(new));
     let keys = old.keys().chain(new.keys());
@@ -68,7 +74,8 @@ fn forbidden_labels(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
 
 fn is_forbidden(key: &str) -> bool {
     let Some((domain, _)) = key.split_once('/') else { return false };
-    let within = |parent: &str| domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let within =
+        |parent: &str| domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if within("node-restriction.kubernetes.io") {
         return true;
     }
@@ -84,10 +91,21 @@ mod tests {
 
     #[test]
     fn labels_of_others_are_forbidden() {
-        for key in ["node-restriction.kubernetes.io/x", "a.node-restriction.kubernetes.io/x", "kubernetes.io/role", "x.k8s.io/y"] {
+        for key in [
+            "node-restriction.kubernetes.io/x",
+            "a.node-restriction.kubernetes.io/x",
+            "kubernetes.io/role",
+            "x.k8s.io/y",
+        ] {
             assert!(is_forbidden(key), "{key}");
         }
-        for key in ["zone", "example.com/x", "kubernetes.io/hostname", "node.kubernetes.io/foo", "notkubernetes.io/x"] {
+        for key in [
+            "zone",
+            "example.com/x",
+            "kubernetes.io/hostname",
+            "node.kubernetes.io/foo",
+            "notkubernetes.io/x",
+        ] {
             assert!(!is_forbidden(key), "{key}");
         }
     }

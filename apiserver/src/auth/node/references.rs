@@ -62,7 +62,14 @@ impl NodePods {
     }
 
     /// Whether a pod of `node` refers to the object, directly or through a claim and its volume.
-    pub fn reaches(&self, objects: &dyn Objects, node: &str, kind: Kind, namespace: &str, name: &str) -> bool {
+    pub fn reaches(
+        &self,
+        objects: &dyn Objects,
+        node: &str,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> bool {
         let pods = || {
             let keys = self.by_node.get(node).into_iter().flatten();
             keys.filter_map(|key| self.pods.get(&key.0, &key.1).map(|references| (key, references)))
@@ -80,11 +87,12 @@ impl NodePods {
                 pods().any(|(key, references)| {
                     references.names.iter().filter(|(kind, _)| *kind == Kind::Claim).any(|(_, claim)| {
                         let claim = objects.get("", "persistentvolumeclaims", &key.0, claim);
-                        let volume = claim.map(|c| text(&c, &["spec", "volumeName"]).to_owned()).unwrap_or_default();
+                        let volume =
+                            claim.map(|c| text(&c, &["spec", "volumeName"]).to_owned()).unwrap_or_default();
                         !volume.is_empty()
-                            && objects
-                                .get("", "persistentvolumes", "", &volume)
-                                .is_some_and(|v| volume_secrets(&v, &key.0).contains(&(namespace.into(), name.into())))
+                            && objects.get("", "persistentvolumes", "", &volume).is_some_and(|v| {
+                                volume_secrets(&v, &key.0).contains(&(namespace.into(), name.into()))
+                            })
                     })
                 })
             }

@@ -39,7 +39,11 @@ spec:
 #[track_caller]
 fn check(node: &str, request: &str, expected: &str) {
     let authorizer = NodeAuthorizer::new(FakeObjects::with(OBJECTS));
-    let user = UserInfo { name: format!("system:node:{node}"), groups: vec!["system:nodes".into()], ..UserInfo::default() };
+    let user = UserInfo {
+        name: format!("system:node:{node}"),
+        groups: vec!["system:nodes".into()],
+        ..UserInfo::default()
+    };
     let (request, selector) = request.split_once('?').unwrap_or((request, ""));
     let words: Vec<&str> = request.split(' ').collect();
     let (resource, subresource) = words[1].split_once('/').unwrap_or((words[1], ""));

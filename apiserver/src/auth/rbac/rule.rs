@@ -96,7 +96,9 @@ impl Rule {
                     if self.names.is_empty() {
                         steps.push(step);
                     } else {
-                        steps.extend(self.names.iter().map(|n| Self { names: vec![n.clone()], ..step.clone() }));
+                        steps.extend(
+                            self.names.iter().map(|n| Self { names: vec![n.clone()], ..step.clone() }),
+                        );
                     }
                 }
             }
@@ -140,7 +142,10 @@ pub fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<String> {
             continue;
         }
         let same = |r: &&mut Rule| {
-            step.urls.is_empty() && r.urls.is_empty() && r.groups == step.groups && r.resources == step.resources
+            step.urls.is_empty()
+                && r.urls.is_empty()
+                && r.groups == step.groups
+                && r.resources == step.resources
                 && r.names == step.names
         };
         match left.iter_mut().find(same) {
@@ -165,9 +170,13 @@ fn resource_matches(rule: &str, combined: &str, subresource: &str) -> bool {
 }
 
 fn url_matches(rule: &str, path: &str) -> bool {
-    rule == "*" || rule == path || rule.strip_suffix('*').is_some_and(|p| path.starts_with(p.trim_end_matches('*')))
+    rule == "*"
+        || rule == path
+        || rule.strip_suffix('*').is_some_and(|p| path.starts_with(p.trim_end_matches('*')))
 }
 
 fn url_covers(own: &str, url: &str) -> bool {
-    own == "*" || own == url || own.strip_suffix('*').is_some_and(|p| url.starts_with(p.trim_end_matches('*')))
+    own == "*"
+        || own == url
+        || own.strip_suffix('*').is_some_and(|p| url.starts_with(p.trim_end_matches('*')))
 }

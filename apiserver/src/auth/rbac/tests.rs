@@ -122,10 +122,14 @@ fn reasons_are_upstreams() {
     let reason = |who: &Arc<UserInfo>, request: &str| match rbac.authorize(&attributes(who, request)) {
         Decision::Allow(reason) | Decision::Deny(reason) | Decision::NoOpinion(reason) => reason,
     };
-    expect_test::expect![[r#"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "devs""#]]
-        .assert_eq(&reason(&user("d", &["devs"]), "get core/pods"));
-    expect_test::expect![[r#"RBAC: allowed by RoleBinding "apps/ns" of ClusterRole "whole" to ServiceAccount "sa/ns""#]]
-        .assert_eq(&reason(&user("system:serviceaccount:ns:sa", &[]), "get apps/deployments ns/"));
+    expect_test::expect![[
+        r#"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "devs""#
+    ]]
+    .assert_eq(&reason(&user("d", &["devs"]), "get core/pods"));
+    expect_test::expect![[
+        r#"RBAC: allowed by RoleBinding "apps/ns" of ClusterRole "whole" to ServiceAccount "sa/ns""#
+    ]]
+    .assert_eq(&reason(&user("system:serviceaccount:ns:sa", &[]), "get apps/deployments ns/"));
     expect_test::expect![[r#"RBAC: role.rbac.authorization.k8s.io "gone" not found"#]]
         .assert_eq(&reason(&user("bob", &[]), "get core/pods ns/"));
 }

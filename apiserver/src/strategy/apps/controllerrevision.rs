@@ -19,7 +19,8 @@ impl Strategy for ControllerRevision {
             errors.push(FieldError::required(&Path::new("data"), "data is mandatory"));
         }
         if object.i64_at(&["revision"]).is_some_and(|r| r < 0) {
-            let holder: Value = [("revision", object.get("revision").cloned().unwrap_or_default())].into_iter().collect();
+            let holder: Value =
+                [("revision", object.get("revision").cloned().unwrap_or_default())].into_iter().collect();
             not_negative(&mut errors, &holder, &Path::nil(), "revision");
         }
         errors

@@ -3,9 +3,7 @@
 use apimachinery::{FieldError, Path, Value};
 
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{
-    Errors, at_most_all, count_or_percent, count_or_percent_number, not_negative,
-};
+use crate::strategy::check::{Errors, at_most_all, count_or_percent, count_or_percent_number, not_negative};
 use crate::strategy::{internal_form, workload};
 use crate::values::text;
 
@@ -30,7 +28,10 @@ impl Strategy for Deployment {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            return crate::strategy::replica_status(object, &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"]);
+            return crate::strategy::replica_status(
+                object,
+                &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"],
+            );
         }
         let mut errors = self.validate_create(ctx, object);
         workload::same_selector(&mut errors, object, old);
@@ -116,42 +117,73 @@ mod tests {
 
     #[test]
     fn a_template_on_the_hosts_network_may_leave_its_ports_to_the_pods() {
-        let on_host = |ports: &str| GOOD.replace("containers: [{", &format!("hostNetwork: true, containers: [{{{ports}, "));
+        let on_host = |ports: &str| {
+            GOOD.replace("containers: [{", &format!("hostNetwork: true, containers: [{{{ports}, "))
+        };
         let port = "ports: [{containerPort: 80, protocol: TCP}]";
         check_invalid(&Deployment, &on_host(port), expect![[""]]);
-        check_invalid(&Deployment, &on_host(&port.replace("80,", "80, hostPort: 81,")), expect![[r#"
+        check_invalid(
+            &Deployment,
+            &on_host(&port.replace("80,", "80, hostPort: 81,")),
+            expect![[r#"
             spec.template.spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn selector_and_template_belong_together() {
-        check_invalid(&Deployment, "spec: {}", expect![[r#"
+        check_invalid(
+            &Deployment,
+            "spec: {}",
+            expect![[r#"
             spec.selector: Required value
             spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`
             spec.template.spec.containers: Required value
-        "#]]);
-        check_invalid(&Deployment, &GOOD.replacen("app: a", "app: b", 1), expect![[r#"
+        "#]],
+        );
+        check_invalid(
+            &Deployment,
+            &GOOD.replacen("app: a", "app: b", 1),
+            expect![[r#"
             spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`
-        "#]]);
-        check_invalid_update(&Deployment, GOOD, &GOOD.replace("app: a", "app: b"), expect![[r#"
+        "#]],
+        );
+        check_invalid_update(
+            &Deployment,
+            GOOD,
+            &GOOD.replace("app: a", "app: b"),
+            expect![[r#"
             spec.selector: Invalid value: {"matchLabels":{"app":"b"}}: field is immutable
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn rolling_updates_make_progress() {
         let with = |more: &str| GOOD.replacen("spec: {", &format!("spec: {{{more}, "), 1);
         let zero = "strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 0%}}";
-        check_invalid(&Deployment, &with(zero), expect![[r#"
+        check_invalid(
+            &Deployment,
+            &with(zero),
+            expect![[r#"
             spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "0%": may not be 0 when `maxSurge` is 0
-        "#]]);
-        check_invalid(&Deployment, &with("strategy: {type: Zap}"), expect![[r#"
+        "#]],
+        );
+        check_invalid(
+            &Deployment,
+            &with("strategy: {type: Zap}"),
+            expect![[r#"
             spec.strategy: Unsupported value: {"Type":"Zap","RollingUpdate":null}: supported values: "Recreate", "RollingUpdate"
-        "#]]);
-        check_invalid(&Deployment, &with("replicas: -1, progressDeadlineSeconds: 5, minReadySeconds: 6"), expect![[r#"
+        "#]],
+        );
+        check_invalid(
+            &Deployment,
+            &with("replicas: -1, progressDeadlineSeconds: 5, minReadySeconds: 6"),
+            expect![[r#"
             spec.replicas: Invalid value: -1: must be greater than or equal to 0
             spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -41,7 +41,8 @@ impl Strategy for StatefulSet {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            let fields = ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
+            let fields =
+                ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
             return crate::strategy::replica_status(object, &fields);
         }
         let mut errors = self.validate_create(ctx, object);
@@ -92,7 +93,12 @@ fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
     not_negative(errors, spec, path, "revisionHistoryLimit");
     let service = text(spec, &["serviceName"]);
     if !service.is_empty() {
-        crate::strategy::check::problems(errors, &path.child("serviceName"), service, names::dns1123_label(service));
+        crate::strategy::check::problems(
+            errors,
+            &path.child("serviceName"),
+            service,
+            names::dns1123_label(service),
+        );
     }
 }
 
@@ -148,7 +154,8 @@ fn update_strategy(errors: &mut Errors, spec: &Value, path: &Path) {
         }
         _ => {
             let why = "must be 'RollingUpdate' or 'OnDelete'";
-            let shown = internal_form::of_type("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", Some(strategy));
+            let shown =
+                internal_form::of_type("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", Some(strategy));
             errors.push(FieldError::invalid(path, shown, why));
         }
     }
@@ -166,8 +173,13 @@ mod tests {
                    {metadata: {labels: {a: b}}, spec: {restartPolicy: Always, dnsPolicy: Default, containers: [{name: c, \
                    image: i, imagePullPolicy: Always, terminationMessagePolicy: File}]}}}";
         check_invalid_update(&StatefulSet, old, &old.replace("image: i,", "image: j,"), expect![[""]]);
-        check_invalid_update(&StatefulSet, old, &old.replace("serviceName: s", "serviceName: t"), expect![[r#"
+        check_invalid_update(
+            &StatefulSet,
+            old,
+            &old.replace("serviceName: s", "serviceName: t"),
+            expect![[r#"
             spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -144,7 +144,11 @@ pub(super) fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
         && mode != "Indexed"
     {
         let shown = internal_form::of_type("io.k8s.api.batch.v1.SuccessPolicy", Some(policy));
-        errors.push(FieldError::invalid(&path.child("successPolicy"), shown, "requires indexed completion mode"));
+        errors.push(FieldError::invalid(
+            &path.child("successPolicy"),
+            shown,
+            "requires indexed completion mode",
+        ));
     }
     let template = path.child("template");
     validate_template(errors, spec.get("template"), &template);
@@ -218,7 +222,8 @@ fn unchangeable(errors: &mut Errors, object: &Value, old: &Value) {
 /// The template as far as it must stay: a job that is suspended and has not begun may still change where its pods run.
 fn template_kept(object: &Value, old: &Value) -> Option<Value> {
     let mut template = object.at(&["spec", "template"])?.clone();
-    let waits = old.bool_at(&["spec", "suspend"]) == Some(true) && text(old, &["status", "startTime"]).is_empty();
+    let waits =
+        old.bool_at(&["spec", "suspend"]) == Some(true) && text(old, &["status", "startTime"]).is_empty();
     if waits {
         let before = old.at(&["spec", "template"]);
         let paths: [&[&str]; 6] = [
@@ -258,7 +263,10 @@ mod tests {
 
     #[test]
     fn the_selector_is_made_of_the_uid() {
-        check_prepared(&Job, "metadata: {name: j, uid: u}\nspec: {template: {spec: {}}}", expect![[r#"
+        check_prepared(
+            &Job,
+            "metadata: {name: j, uid: u}\nspec: {template: {spec: {}}}",
+            expect![[r#"
             metadata:
               labels:
                 batch.kubernetes.io/controller-uid: u
@@ -280,27 +288,41 @@ mod tests {
                     job-name: j
                 spec: {}
             status: {}
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn numbers_and_policies_are_checked() {
         check_invalid(&Job, &job(""), expect![[""]]);
-        check_invalid(&Job, &job(", parallelism: -1, podFailurePolicy: {rules: [{action: Zap}]}"), expect![[r#"
+        check_invalid(
+            &Job,
+            &job(", parallelism: -1, podFailurePolicy: {rules: [{action: Zap}]}"),
+            expect![[r#"
             spec.parallelism: Invalid value: -1: must be greater than or equal to 0
             spec.podFailurePolicy.rules[0].action: Unsupported value: "Zap": supported values: "Count", "FailIndex", "FailJob", "Ignore"
             spec.podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and OnPodConditions is required
-        "#]]);
-        check_invalid(&Job, &job("").replace("Never", "Always"), expect![[r#"
+        "#]],
+        );
+        check_invalid(
+            &Job,
+            &job("").replace("Never", "Always"),
+            expect![[r#"
             spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn completions_stay_unless_indexed() {
-        check_invalid_update(&Job, &job(", completions: 1"), &job(", completions: 2"), expect![[r#"
+        check_invalid_update(
+            &Job,
+            &job(", completions: 1"),
+            &job(", completions: 2"),
+            expect![[r#"
             spec.completions: Invalid value: 2: field is immutable
-        "#]]);
+        "#]],
+        );
         let indexed = |n: u8| job(&format!(", completionMode: Indexed, completions: {n}, parallelism: {n}"));
         check_invalid_update(&Job, &indexed(1), &indexed(2), expect![[""]]);
     }

@@ -1,7 +1,8 @@
 //! Cron schedules: five fields, or one of the named ones. Only their form is checked here, in the words of the library
 //! that upstream uses.
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const NAMED: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
 
@@ -36,9 +37,10 @@ pub(super) fn check(schedule: &str) -> Result<(), String> {
     if fields.len() != FIELDS.len() {
         return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
     }
-    fields.iter().zip(&FIELDS).try_for_each(|(field, bounds)| {
-        field.split(',').try_for_each(|part| range(part, bounds))
-    })
+    fields
+        .iter()
+        .zip(&FIELDS)
+        .try_for_each(|(field, bounds)| field.split(',').try_for_each(|part| range(part, bounds)))
 }
 
 /// `*`, `n`, `a-b`, each with `/step`.
@@ -92,7 +94,9 @@ fn number(text: &str, bounds: &Bounds) -> Result<u32, String> {
 fn integer(text: &str) -> Result<u32, String> {
     let parsed: Result<i64, _> = text.parse();
     match parsed {
-        Ok(number) => u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")),
+        Ok(number) => {
+            u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}"))
+        }
         Err(_) => Err(format!(
             "failed to parse int from {text}: strconv.Atoi: parsing {}: invalid syntax",
             apimachinery::go::quote(text)

@@ -28,7 +28,8 @@ impl Strategy for ConfigMap {
                     errors.push(FieldError::invalid(&path, key, why));
                 }
                 let length = value.as_str().map_or(0, str::len);
-                bytes += if field == "data" { length } else { decoded_len(value.as_str().unwrap_or_default()) };
+                bytes +=
+                    if field == "data" { length } else { decoded_len(value.as_str().unwrap_or_default()) };
             }
         }
         if bytes > BYTES_MAX {
@@ -76,13 +77,22 @@ mod tests {
 
     #[test]
     fn keys_are_checked_and_frozen() {
-        check_invalid(&ConfigMap, "data: {'..': x, ok: y}\nbinaryData: {ok: AA==}", expect![[r#"
+        check_invalid(
+            &ConfigMap,
+            "data: {'..': x, ok: y}\nbinaryData: {ok: AA==}",
+            expect![[r#"
             data[..]: Invalid value: "..": must not be '..'
             data[ok]: Invalid value: "ok": duplicate of key present in binaryData
-        "#]]);
-        check_invalid_update(&ConfigMap, "immutable: true\ndata: {a: b}", "data: {a: c}", expect![[r#"
+        "#]],
+        );
+        check_invalid_update(
+            &ConfigMap,
+            "immutable: true\ndata: {a: b}",
+            "data: {a: c}",
+            expect![[r#"
             immutable: Forbidden: field is immutable when `immutable` is set
             data: Forbidden: field is immutable when `immutable` is set
-        "#]]);
+        "#]],
+        );
     }
 }

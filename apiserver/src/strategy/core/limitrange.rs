@@ -54,7 +54,9 @@ fn item(errors: &mut Errors, limit: &Value, path: &Path, kind: &str) {
         let of = |field: &str| quantity(limit.at(&[field, name]));
         let (max, min) = (of("max"), of("min"));
         let (default, request) = (of("default"), of("defaultRequest"));
-        let mut order = |low: (&str, Option<apimachinery::Quantity>), high: (&str, Option<apimachinery::Quantity>), at: &str| {
+        let mut order = |low: (&str, Option<apimachinery::Quantity>),
+                         high: (&str, Option<apimachinery::Quantity>),
+                         at: &str| {
             if let (Some(less), Some(more)) = (low.1, high.1)
                 && less > more
             {
@@ -78,7 +80,11 @@ fn item(errors: &mut Errors, limit: &Value, path: &Path, kind: &str) {
             && ratio < apimachinery::Quantity::new(1, apimachinery::quantity::Format::DecimalSi)
         {
             let why = format!("ratio {ratio} is less than 1");
-            errors.push(FieldError::invalid(&path.child("maxLimitRequestRatio").key(name), ratio.to_string(), &why));
+            errors.push(FieldError::invalid(
+                &path.child("maxLimitRequestRatio").key(name),
+                ratio.to_string(),
+                &why,
+            ));
         }
     }
 }

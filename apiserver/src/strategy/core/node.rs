@@ -79,7 +79,8 @@ fn validate(errors: &mut Errors, object: &Value) {
         if seen.contains(&(key, effect)) {
             let shown = crate::strategy::internal_form::of("Taint", Some(taint));
             errors.push(
-                FieldError::duplicate(&path, shown).with_detail("taints must be unique by key and effect pair"),
+                FieldError::duplicate(&path, shown)
+                    .with_detail("taints must be unique by key and effect pair"),
             );
         }
         seen.push((key, effect));

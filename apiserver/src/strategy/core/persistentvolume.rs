@@ -6,9 +6,7 @@ use super::persistentvolumeclaim::access_modes;
 use super::pod::node_selector;
 use super::pod::volume::{csi_driver_name, persistent_source};
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{
-    Errors, IMMUTABLE, optional_name, optional_one_of, quantity, required, same,
-};
+use crate::strategy::check::{Errors, IMMUTABLE, optional_name, optional_one_of, quantity, required, same};
 use crate::strategy::{diff, internal_form};
 use crate::value;
 use crate::values::{string_list, text};
@@ -54,7 +52,9 @@ impl Strategy for PersistentVolume {
     }
 
     fn prepare_update(&self, ctx: &StrategyContext<'_>, object: &mut Value, old: &Value) {
-        if ctx.subresource == "status" && text(object, &["status", "phase"]) != text(old, &["status", "phase"]) {
+        if ctx.subresource == "status"
+            && text(object, &["status", "phase"]) != text(old, &["status", "phase"])
+        {
             let given = object.at(&["status", "lastPhaseTransitionTime"]);
             if same(given, old.at(&["status", "lastPhaseTransitionTime"])) {
                 let now = apimachinery::time::format_time(ctx.now);
@@ -192,9 +192,12 @@ fn sources(errors: &mut Errors, spec: &Value, path: &Path) {
             "csi" => {
                 csi_driver_name(errors, text(source, &["driver"]), &own.child("driver"));
                 required(errors, source, &own, "volumeHandle");
-                for key in
-                    ["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"]
-                {
+                for key in [
+                    "controllerPublishSecretRef",
+                    "controllerExpandSecretRef",
+                    "nodePublishSecretRef",
+                    "nodeExpandSecretRef",
+                ] {
                     if let Some(secret) = source.get(key) {
                         required(errors, secret, &own.child(key), "name");
                         required(errors, secret, &own.child(key), "namespace");
@@ -215,16 +218,21 @@ mod tests {
     use crate::strategy::testing::{check_invalid, check_invalid_update};
     use expect_test::expect;
 
-    const VOLUME: &str = "spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /d, type: ''}}";
+    const VOLUME: &str =
+        "spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /d, type: ''}}";
 
     #[test]
     fn volumes_have_one_source_and_a_size() {
-        check_invalid(&PersistentVolume, "spec: {}", expect![[r#"
+        check_invalid(
+            &PersistentVolume,
+            "spec: {}",
+            expect![[r#"
             spec.accessModes: Required value
             spec.capacity: Required value
             spec.capacity: Unsupported value: null: supported values: "storage"
             spec: Required value: must specify a volume type
-        "#]]);
+        "#]],
+        );
         check_invalid(
             &PersistentVolume,
             "spec: {capacity: {storage: '0'}, accessModes: [ReadWriteOnce], hostPath: {path: /}, nfs: {server: s, path: \
@@ -239,7 +247,11 @@ mod tests {
 
     #[test]
     fn the_source_stays() {
-        check_invalid_update(&PersistentVolume, VOLUME, &VOLUME.replace("/d", "/z"), expect![[r#"
+        check_invalid_update(
+            &PersistentVolume,
+            VOLUME,
+            &VOLUME.replace("/d", "/z"),
+            expect![[r#"
             spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation
             @@ -2,7 +2,7 @@
               "GCEPersistentDisk": null,
@@ -251,6 +263,7 @@ mod tests {
               },
               "Glusterfs": null,
 
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -9,7 +9,8 @@ use crate::strategy::{diff, internal_form};
 use crate::value;
 use crate::values::{string_list, text};
 
-pub(super) const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+pub(super) const ACCESS_MODES: [&str; 4] =
+    ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const POSITIVE: &str = "must be greater than zero";
 
 #[derive(Debug)]
@@ -29,9 +30,7 @@ impl Strategy for PersistentVolumeClaim {
         if ctx.subresource.is_empty() {
             join_sources(object);
             // The field came after the first claims: what old objects lack may be filled in.
-            if old.at(&["spec", "volumeMode"]).is_none()
-                && object.at(&["spec", "volumeMode"]).is_none()
-            {
+            if old.at(&["spec", "volumeMode"]).is_none() && object.at(&["spec", "volumeMode"]).is_none() {
                 object.set_at(&["spec", "volumeMode"], "Filesystem");
             }
         }
@@ -151,7 +150,11 @@ fn changed(errors: &mut Errors, object: &Value, old: &Value) {
         let before = size(old, &["spec", "resources", "requests", "storage"]);
         let has = size(old, &["status", "capacity", "storage"]);
         let shrinks = asked.zip(before).is_some_and(|(asked, before)| asked < before);
-        if shrinks && asked.is_some_and(|asked| asked <= has.unwrap_or_else(Quantity::zero) || has.is_none_or(|h| asked < h)) {
+        if shrinks
+            && asked.is_some_and(|asked| {
+                asked <= has.unwrap_or_else(Quantity::zero) || has.is_none_or(|h| asked < h)
+            })
+        {
             let field = spec.child("resources").child("requests").child("storage");
             errors.push(FieldError::forbidden(&field, "field can not be less than status.capacity"));
         }
@@ -192,10 +195,14 @@ mod tests {
 
     #[test]
     fn claims_say_what_they_want() {
-        check_invalid(&PersistentVolumeClaim, "spec: {}", expect![[r#"
+        check_invalid(
+            &PersistentVolumeClaim,
+            "spec: {}",
+            expect![[r#"
             spec.accessModes: Required value: at least 1 access mode is required
             spec.resources[storage]: Required value
-        "#]]);
+        "#]],
+        );
         check_invalid(
             &PersistentVolumeClaim,
             "spec: {accessModes: [Zap], resources: {requests: {storage: '-1'}}, dataSourceRef: {kind: Pod, name: b}}",
@@ -210,10 +217,19 @@ mod tests {
     #[test]
     fn bound_claims_only_grow() {
         check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replacen("2Gi", "3Gi", 1), expect![[""]]);
-        check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replacen("2Gi", "1Gi", 1), expect![[r#"
+        check_invalid_update(
+            &PersistentVolumeClaim,
+            CLAIM,
+            &CLAIM.replacen("2Gi", "1Gi", 1),
+            expect![[r#"
             spec.resources.requests.storage: Forbidden: field can not be less than status.capacity
-        "#]]);
-        check_invalid_update(&PersistentVolumeClaim, CLAIM, &CLAIM.replace("volumeName: v", "volumeName: w"), expect![[r#"
+        "#]],
+        );
+        check_invalid_update(
+            &PersistentVolumeClaim,
+            CLAIM,
+            &CLAIM.replace("volumeName: v", "volumeName: w"),
+            expect![[r#"
             spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims
             @@ -9,7 +9,7 @@
                 "storage": "2Gi"
@@ -225,6 +241,7 @@ mod tests {
               "VolumeMode": "Block",
               "DataSource": null,
 
-        "#]]);
+        "#]],
+        );
     }
 }

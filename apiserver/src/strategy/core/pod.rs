@@ -134,7 +134,8 @@ fn validated(pod: &Value) -> Errors {
 
 /// The deprecated `serviceAccount` says what `serviceAccountName` says.
 fn mirror_account(pod: &mut Value) {
-    let (name, old_name) = (text(pod, &["spec", "serviceAccountName"]), text(pod, &["spec", "serviceAccount"]));
+    let (name, old_name) =
+        (text(pod, &["spec", "serviceAccountName"]), text(pod, &["spec", "serviceAccount"]));
     let name = if name.is_empty() { old_name } else { name }.to_owned();
     if !name.is_empty() {
         pod.set_at(&["spec", "serviceAccountName"], name.as_str());

@@ -165,28 +165,49 @@ mod tests {
 
     #[test]
     fn each_type_demands_its_keys() {
-        check_invalid(&Secret, "type: kubernetes.io/tls", expect![[r#"
+        check_invalid(
+            &Secret,
+            "type: kubernetes.io/tls",
+            expect![[r#"
             data[tls.crt]: Required value
             data[tls.key]: Required value
-        "#]]);
+        "#]],
+        );
         check_invalid(&Secret, "type: kubernetes.io/basic-auth\ndata: {username: YQ==}", expect![[""]]);
-        check_invalid(&Secret, "type: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: eA==}", expect![[r#"
+        check_invalid(
+            &Secret,
+            "type: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: eA==}",
+            expect![[r#"
             data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character 'x' looking for beginning of value
-        "#]]);
-        check_invalid(&Secret, "type: kubernetes.io/service-account-token", expect![[r#"
+        "#]],
+        );
+        check_invalid(
+            &Secret,
+            "type: kubernetes.io/service-account-token",
+            expect![[r#"
             metadata.annotations[kubernetes.io/service-account.name]: Required value
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn strings_become_data_and_the_type_stays() {
-        check_prepared(&Secret, "stringData: {a: hello}\ndata: {a: AA==, b: AA==}", expect![[r#"
+        check_prepared(
+            &Secret,
+            "stringData: {a: hello}\ndata: {a: AA==, b: AA==}",
+            expect![[r#"
             data:
               a: aGVsbG8=
               b: AA==
-        "#]]);
-        check_invalid_update(&Secret, "type: Opaque", "type: x/y", expect![[r#"
+        "#]],
+        );
+        check_invalid_update(
+            &Secret,
+            "type: Opaque",
+            "type: x/y",
+            expect![[r#"
             type: Invalid value: "x/y": field is immutable
-        "#]]);
+        "#]],
+        );
     }
 }

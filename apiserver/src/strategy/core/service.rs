@@ -48,7 +48,9 @@ impl Strategy for Service {
             return found;
         }
         if !service.array_at(&["spec", "externalIPs"]).is_empty() {
-            found.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".into());
+            found.push(
+                "spec.externalIPs is deprecated and may no longer be implemented in some clusters".into(),
+            );
         }
         if text(service, &["spec", "trafficDistribution"]) == "PreferClose" {
             let why = "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"";
@@ -220,7 +222,11 @@ fn affinity(errors: &mut Errors, spec: &Value, path: &Path) {
             }
             Some(seconds) if !(1..=86_400).contains(&seconds) => {
                 let field = path.child("clientIP").child("timeoutSeconds");
-                errors.push(FieldError::invalid(&field, seconds, "must be greater than 0 and less than 86400"));
+                errors.push(FieldError::invalid(
+                    &field,
+                    seconds,
+                    "must be greater than 0 and less than 86400",
+                ));
             }
             Some(_) => {}
         }
@@ -260,7 +266,11 @@ fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool) {
         if at == 0 && ip == HEADLESS {
             if ips.len() > 1 {
                 bad = true;
-                errors.push(FieldError::invalid(&list, strings(&ips), "'None' must be the first and only value"));
+                errors.push(FieldError::invalid(
+                    &list,
+                    strings(&ips),
+                    "'None' must be the first and only value",
+                ));
             }
             continue;
         }

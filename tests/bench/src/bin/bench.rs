@@ -50,12 +50,7 @@ fn run(args: &Args) -> Result<()> {
         println!("API server, start to ready          {}", ms(f.ready));
         println!("CPU per create                      {}", ms(f.create_cpu));
         println!("CPU per get                         {}", ms(f.get_cpu));
-        println!(
-            "CPU to LIST {} pods ({:.1} MB)   {}/MB",
-            f.pods,
-            f.list_mb,
-            ms(f.list_cpu_per_mb)
-        );
+        println!("CPU to LIST {} pods ({:.1} MB)   {}/MB", f.pods, f.list_mb, ms(f.list_cpu_per_mb));
     }
     if wanted("cluster") {
         eprintln!("measuring a cluster ...");
@@ -73,7 +68,11 @@ fn run(args: &Args) -> Result<()> {
         );
         println!("resident, idle                      {:.1} MB", f.idle_mb);
         println!("resident, after 30 pods             {:.1} MB", f.thirty_mb);
-        println!("CPU in 60 s of idling               {} ({:.2} % of a core)", ms(f.idle_cpu), f.idle_cpu.as_secs_f64() / 0.6);
+        println!(
+            "CPU in 60 s of idling               {} ({:.2} % of a core)",
+            ms(f.idle_cpu),
+            f.idle_cpu.as_secs_f64() / 0.6
+        );
     }
     Ok(())
 }

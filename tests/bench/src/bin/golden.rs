@@ -124,7 +124,10 @@ async fn prepare(server: &Server) -> Result<()> {
 
 fn whole(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).with_context(|| {
-        format!("read {}: the recordings are not part of the repository; name their folder with --dir", path.display())
+        format!(
+            "read {}: the recordings are not part of the repository; name their folder with --dir",
+            path.display()
+        )
     })?;
     serde_json::from_str(&text).context("it is no JSON")
 }

@@ -7,8 +7,22 @@ use serde_json::Value;
 
 /// Placeholders that match any text.
 const ANY: &[&str] = &[
-    "UID", "TIME", "CLUSTERIP", "NODEPORT", "DATA", "CONTINUE", "AGE", "PRESENT", "XXXXX", "RANDOM", "HASH", "HOST",
-    "ADDR", "IP", "RV", "DATE",
+    "UID",
+    "TIME",
+    "CLUSTERIP",
+    "NODEPORT",
+    "DATA",
+    "CONTINUE",
+    "AGE",
+    "PRESENT",
+    "XXXXX",
+    "RANDOM",
+    "HASH",
+    "HOST",
+    "ADDR",
+    "IP",
+    "RV",
+    "DATE",
 ];
 
 /// Differences shown for one answer; more say nothing new.
@@ -53,7 +67,11 @@ impl Comparison {
             }
             (Value::Array(want), Value::Array(have)) => {
                 if want.len() != have.len() {
-                    self.differ(path, &format!("{} elements {expected}", want.len()), &format!("{} {actual}", have.len()));
+                    self.differ(
+                        path,
+                        &format!("{} elements {expected}", want.len()),
+                        &format!("{} {actual}", have.len()),
+                    );
                     return;
                 }
                 for (i, (want, have)) in want.iter().zip(have).enumerate() {

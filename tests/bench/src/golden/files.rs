@@ -14,7 +14,10 @@ use super::server::{Answer, Request, Server};
 /// Reads a file of one JSON object per line.
 pub fn lines(path: &Path) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(path).with_context(|| {
-        format!("read {}: the recordings are not part of the repository; name their folder with --dir", path.display())
+        format!(
+            "read {}: the recordings are not part of the repository; name their folder with --dir",
+            path.display()
+        )
     })?;
     text.lines().map(|line| serde_json::from_str(line).context("a line is no JSON")).collect()
 }
@@ -39,8 +42,7 @@ pub async fn request_line(server: &Server, line: &Value) -> Result<Verdict> {
     } else {
         Vec::new()
     };
-    let request =
-        Request { user: text("user"), method: text("method"), target: text("path"), headers, body };
+    let request = Request { user: text("user"), method: text("method"), target: text("path"), headers, body };
     let answer = server.send(&request).await?;
     let mut comparison = Comparison::default();
     status(&mut comparison, &line["status"], &answer);
@@ -77,7 +79,8 @@ pub async fn table_line(server: &Server, line: &Value) -> Result<Option<Verdict>
     let target = line["path"].as_str().unwrap_or_default().to_owned();
     let headers = [("Accept".to_owned(), line["accept"].as_str().unwrap_or_default().to_owned())].into();
     let name = target.clone();
-    let answer = server.send(&Request { method: "GET".into(), target, headers, ..Request::default() }).await?;
+    let answer =
+        server.send(&Request { method: "GET".into(), target, headers, ..Request::default() }).await?;
     let mut comparison = Comparison::default();
     status(&mut comparison, &line["status"], &answer);
     comparison.value("columnDefinitions", &line["columnDefinitions"], &answer.json()["columnDefinitions"]);

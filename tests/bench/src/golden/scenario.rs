@@ -87,8 +87,7 @@ fn check(comparison: &mut Comparison, i: usize, step: &Value, answer: &Answer) {
     }
     if let Some(expected) = step["warnings"].as_array() {
         let have: Vec<String> = answer.warnings().iter().map(|w| warning_text(w)).collect();
-        let want: Vec<String> =
-            expected.iter().map(|w| w.as_str().unwrap_or_default().to_owned()).collect();
+        let want: Vec<String> = expected.iter().map(|w| w.as_str().unwrap_or_default().to_owned()).collect();
         if want != have {
             comparison.differ("warnings", &format!("{want:?}"), &format!("{have:?}"));
         }

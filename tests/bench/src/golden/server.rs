@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use apiserver::response::Response;
 use apiserver::seams::UserInfo;
 use bytes::Bytes;
-use apiserver::response::Response;
 use client::TransportRequest;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -52,7 +52,8 @@ async fn start(env: env::Env, tasks: component::Tasks) -> Result<std::sync::Arc<
     let authority = pki::Authority::create("golden", env.clock.now())?;
     let ca_pem = authority.certificate_pem();
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
-    let bootstrap = apiserver::assembly::bootstrap_config(&env, address, 6443, &["10.96.0.0/16".to_owned()], ca_pem)?;
+    let bootstrap =
+        apiserver::assembly::bootstrap_config(&env, address, 6443, &["10.96.0.0/16".to_owned()], ca_pem)?;
     let assembly = apiserver::assembly::Assembly {
         config: apiserver::Config { features: apiserver::cli::features("")?, ..apiserver::Config::default() },
         client_ca_pem: ca_pem.to_owned(),
@@ -104,7 +105,8 @@ impl Server {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let built: TransportRequest = builder.body(request.body.clone().into()).context("build the request")?;
+        let built: TransportRequest =
+            builder.body(request.body.clone().into()).context("build the request")?;
         let mut service = self.server.service(Self::user(&request.user));
         let ready = service.ready().await.map_err(|e| anyhow::anyhow!("{e}"))?;
         ready.call(built).await.map_err(|e| anyhow::anyhow!("{e}"))

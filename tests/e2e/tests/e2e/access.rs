@@ -7,7 +7,8 @@ use e2e_tests::{Cluster, finish};
 #[test]
 fn strangers_get_nothing() {
     let cluster = Cluster::start();
-    let server = cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]).ok().stdout;
+    let server =
+        cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]).ok().stdout;
     let curl = |args: &[&str]| {
         let mut command = Command::new("curl");
         command.args(["-sk", "-w", "\n%{http_code}"]).args(args);
@@ -45,7 +46,13 @@ fn strangers_get_nothing() {
     let answer = curl(&["-H", &header, &pods]);
     assert!(answer.ends_with("403") && answer.contains("system:serviceaccount:default:default"), "{answer}");
     cluster
-        .kubectl(&["create", "rolebinding", "viewer", "--clusterrole=view", "--serviceaccount=default:default"])
+        .kubectl(&[
+            "create",
+            "rolebinding",
+            "viewer",
+            "--clusterrole=view",
+            "--serviceaccount=default:default",
+        ])
         .ok();
     let answer = curl(&["-H", &header, &pods]);
     assert!(answer.ends_with("200"), "{answer}");

@@ -11,7 +11,11 @@ fn bad_input_is_refused_and_leaves_nothing() {
     refused(&cluster, "a: [b\n", "error");
     refused(&cluster, &config_map("Bad_Name", ""), "a lowercase RFC 1123 subdomain must consist of");
     refused(&cluster, &format!("{}unknown: true\n", config_map("x", "")), "unknown field \"unknown\"");
-    refused(&cluster, "apiVersion: v1\nkind: Nothing\nmetadata: {name: x}\n", "no matches for kind \"Nothing\"");
+    refused(
+        &cluster,
+        "apiVersion: v1\nkind: Nothing\nmetadata: {name: x}\n",
+        "no matches for kind \"Nothing\"",
+    );
     refused(
         &cluster,
         "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 99999}]}\n",
@@ -49,19 +53,33 @@ fn bad_input_is_refused_and_leaves_nothing() {
             &["replace", "-f", "-"],
             b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: taken, resourceVersion: \"1\"}\n",
         )
-        .refused("the object has been modified; please apply your changes to the latest version and try again");
+        .refused(
+            "the object has been modified; please apply your changes to the latest version and try again",
+        );
     cluster.apply("apiVersion: v1\nkind: Service\nmetadata: {name: fixed}\nspec: {ports: [{port: 80}]}\n");
     cluster
-        .kubectl(&["patch", "service", "fixed", "-p", r#"{"spec":{"clusterIP":"10.96.77.77","clusterIPs":["10.96.77.77"]}}"#])
+        .kubectl(&[
+            "patch",
+            "service",
+            "fixed",
+            "-p",
+            r#"{"spec":{"clusterIP":"10.96.77.77","clusterIPs":["10.96.77.77"]}}"#,
+        ])
         .refused("field is immutable");
 
     let huge = "x".repeat(1_600_000);
     cluster
-        .kubectl_input(&["create", "-f", "-"], config_map("huge", &format!("data: {{k: {huge}}}\n")).as_bytes())
+        .kubectl_input(
+            &["create", "-f", "-"],
+            config_map("huge", &format!("data: {{k: {huge}}}\n")).as_bytes(),
+        )
         .refused("");
     let larger = "x".repeat(3_300_000);
     cluster
-        .kubectl_input(&["create", "-f", "-"], config_map("larger", &format!("data: {{k: {larger}}}\n")).as_bytes())
+        .kubectl_input(
+            &["create", "-f", "-"],
+            config_map("larger", &format!("data: {{k: {larger}}}\n")).as_bytes(),
+        )
         .refused("limit is 3145728");
 
     cluster.kubectl(&["delete", "configmap", "taken"]).ok();

@@ -22,7 +22,12 @@ fn kill_nine_loses_nothing() {
     cluster.apply(&web("v0"));
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]).ok();
-    let client_id = || cluster.field(&["pod", "client"], "{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}");
+    let client_id = || {
+        cluster.field(
+            &["pod", "client"],
+            "{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}",
+        )
+    };
     let first_id = client_id();
 
     for round in 1..=KILLS {
@@ -37,7 +42,12 @@ fn kill_nine_loses_nothing() {
                     number += 1;
                     let name = format!("kept-{round}-{number}");
                     let value = format!("{number}");
-                    let ran = cluster.kubectl(&["create", "configmap", &name, &format!("--from-literal=v={value}")]);
+                    let ran = cluster.kubectl(&[
+                        "create",
+                        "configmap",
+                        &name,
+                        &format!("--from-literal=v={value}"),
+                    ]);
                     if ran.code == Some(0) {
                         acknowledged.insert(name, value);
                     }

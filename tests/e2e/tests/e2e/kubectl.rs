@@ -25,7 +25,9 @@ fn reads(cluster: &Cluster) {
     let nodes = cluster.kubectl(&["get", "nodes"]).ok();
     assert!(nodes.stdout.contains(" Ready "), "{nodes}");
     let wide = cluster.kubectl(&["get", "pods", "-o", "wide"]).ok();
-    for column in ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES"] {
+    for column in
+        ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES"]
+    {
         assert!(wide.stdout.contains(column), "no {column}: {wide}");
     }
     let yaml = cluster.kubectl(&["get", "deployment", "web", "-o", "yaml"]).ok();
@@ -68,13 +70,18 @@ fn writes(cluster: &Cluster) {
     ] {
         cluster.kubectl(&["patch", "configmap", "settings", "--type", kind, "-p", patch]).ok();
     }
-    assert_eq!(cluster.get(&["configmap", "settings"])["data"], serde_json::json!({"a":"1","b":"2","c":"3","d":"4"}));
+    assert_eq!(
+        cluster.get(&["configmap", "settings"])["data"],
+        serde_json::json!({"a":"1","b":"2","c":"3","d":"4"})
+    );
 
     // An editor that changes one value.
     let mut edit = Command::new("kubectl");
-    edit.env("KUBECONFIG", cluster.kubeconfig())
-        .env("EDITOR", "sed -i s/\\\"1\\\"/\\\"one\\\"/")
-        .args(["edit", "configmap", "settings"]);
+    edit.env("KUBECONFIG", cluster.kubeconfig()).env("EDITOR", "sed -i s/\\\"1\\\"/\\\"one\\\"/").args([
+        "edit",
+        "configmap",
+        "settings",
+    ]);
     finish(edit, b"").ok();
     assert_eq!(cluster.field(&["configmap", "settings"], "{.data.a}"), "one");
 
@@ -90,10 +97,16 @@ fn writes(cluster: &Cluster) {
     assert!(same.stdout.contains("unchanged"), "{same}");
 
     cluster
-        .kubectl_input(&["apply", "--server-side", "--field-manager=a", "-f", "-"], server_side("one").as_bytes())
+        .kubectl_input(
+            &["apply", "--server-side", "--field-manager=a", "-f", "-"],
+            server_side("one").as_bytes(),
+        )
         .ok();
     cluster
-        .kubectl_input(&["apply", "--server-side", "--field-manager=b", "-f", "-"], server_side("two").as_bytes())
+        .kubectl_input(
+            &["apply", "--server-side", "--field-manager=b", "-f", "-"],
+            server_side("two").as_bytes(),
+        )
         .refused("conflict with \"a\"");
     cluster
         .kubectl_input(
@@ -120,9 +133,11 @@ fn exec_and_copy(cluster: &Cluster) {
 
     // A terminal: `script` gives kubectl one.
     let mut terminal = Command::new("script");
-    terminal
-        .env("KUBECONFIG", cluster.kubeconfig())
-        .args(["-qec", "kubectl exec -it client -- sh -c 'tty; stty size'", "/dev/null"]);
+    terminal.env("KUBECONFIG", cluster.kubeconfig()).args([
+        "-qec",
+        "kubectl exec -it client -- sh -c 'tty; stty size'",
+        "/dev/null",
+    ]);
     let shown = finish(terminal, b"").ok();
     assert!(shown.stdout.contains("/dev/pts/"), "{shown}");
 
@@ -149,7 +164,9 @@ fn logs(cluster: &Cluster) {
     assert_eq!(tail.stdout, "line 20\nlate\n");
     let stamped = cluster.kubectl(&["logs", "talker", "--timestamps", "--tail=1"]).ok();
     assert!(stamped.stdout.contains("T") && stamped.stdout.ends_with(" late\n"), "{stamped}");
-    cluster.kubectl(&["logs", "talker", "-c", "nobody"]).refused("container nobody is not valid for pod talker");
+    cluster
+        .kubectl(&["logs", "talker", "-c", "nobody"])
+        .refused("container nobody is not valid for pod talker");
 }
 
 fn port_forward(cluster: &Cluster) {

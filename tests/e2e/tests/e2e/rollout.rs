@@ -91,7 +91,12 @@ fn a_deployment_answers_and_rolls_without_losing_a_request() {
     // `set image` proper, with the same program under another tag-less name of the same image.
     cluster.kubectl(&["set", "image", "deployment/web", &format!("server={}", images::SERVER)]).ok();
     let (sent, failures) = load.stop();
-    assert!(failures.is_empty(), "{} of {sent} requests failed: {:?}", failures.len(), &failures[..failures.len().min(10)]);
+    assert!(
+        failures.is_empty(),
+        "{} of {sent} requests failed: {:?}",
+        failures.len(),
+        &failures[..failures.len().min(10)]
+    );
     assert!(sent > RATE, "only {sent} requests were sent");
 
     let history = cluster.kubectl(&["rollout", "history", "deployment/web"]).ok();
@@ -122,7 +127,8 @@ impl Load {
                 let (stop, sent, targets) = (Arc::clone(&stop), Arc::clone(&sent), targets.clone());
                 thread::spawn(move || {
                     let every = Duration::from_micros(1_000_000 * WORKERS / RATE);
-                    let mut next = Instant::now() + every * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
+                    let mut next = Instant::now()
+                        + every * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
                     let mut failures = Vec::new();
                     let mut turn = usize::try_from(worker).unwrap();
                     while !stop.load(Ordering::Relaxed) {
@@ -144,7 +150,8 @@ impl Load {
 
     fn stop(self) -> (u64, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
-        let failures = self.threads.into_iter().flat_map(|t| t.join().expect("a load thread does not panic")).collect();
+        let failures =
+            self.threads.into_iter().flat_map(|t| t.join().expect("a load thread does not panic")).collect();
         (self.sent.load(Ordering::Relaxed), failures)
     }
 }

@@ -138,7 +138,11 @@ fn resize_policy(errors: &mut Errors, container: &Value, path: &Path, restart_po
         }
         if restart_policy == "Never" && text(policy, &["restartPolicy"]) != "NotRequired" {
             let shown = text(policy, &["restartPolicy"]);
-            errors.push(FieldError::invalid(path, shown, "must be 'NotRequired' when `restartPolicy` is 'Never'"));
+            errors.push(FieldError::invalid(
+                path,
+                shown,
+                "must be 'NotRequired' when `restartPolicy` is 'Never'",
+            ));
         }
     }
 }
@@ -162,7 +166,13 @@ fn restart(errors: &mut Errors, container: &Value, path: &Path) {
     }
 }
 
-fn init<'a>(errors: &mut Errors, spec: &'a Value, path: &Path, pod: &PodContext<'_>, seen: &mut Vec<&'a str>) {
+fn init<'a>(
+    errors: &mut Errors,
+    spec: &'a Value,
+    path: &Path,
+    pod: &PodContext<'_>,
+    seen: &mut Vec<&'a str>,
+) {
     let list = path.child("initContainers");
     for (at, container) in spec.array_at(&["initContainers"]).iter().enumerate() {
         let path = list.index(at);
@@ -213,7 +223,10 @@ fn ephemeral<'a>(
         for key in NOT_EPHEMERAL {
             let set = container.get(key).is_some_and(|v| !crate::strategy::check::same(Some(v), None));
             if set {
-                errors.push(FieldError::forbidden(&path.child(key), "cannot be set for an Ephemeral Container"));
+                errors.push(FieldError::forbidden(
+                    &path.child(key),
+                    "cannot be set for an Ephemeral Container",
+                ));
             }
         }
         for (at, mount) in container.array_at(&["volumeMounts"]).iter().enumerate() {
@@ -234,7 +247,11 @@ pub(super) fn only_for_pods(errors: &mut Errors, spec: &Value, path: &Path) {
             let image = text(container, &["image"]);
             if image.trim() != image {
                 let path = path.child(list).index(at).child("image");
-                errors.push(FieldError::invalid(&path, image, "must not have leading or trailing whitespace"));
+                errors.push(FieldError::invalid(
+                    &path,
+                    image,
+                    "must not have leading or trailing whitespace",
+                ));
             }
         }
     }

@@ -76,7 +76,11 @@ pub(super) fn validate(errors: &mut Errors, container: &Value, path: &Path) {
         if sources == 0 {
             errors.push(FieldError::invalid(&list, "", "must specify one of: `configMapRef` or `secretRef`"));
         } else if sources > 1 {
-            errors.push(FieldError::invalid(&list, "", "may not have more than one field specified at a time"));
+            errors.push(FieldError::invalid(
+                &list,
+                "",
+                "may not have more than one field specified at a time",
+            ));
         }
     }
 }
@@ -114,7 +118,9 @@ pub(super) fn volume_field_ref(errors: &mut Errors, field: &Value, path: &Path) 
 }
 
 fn field_ref(errors: &mut Errors, field: &Value, path: &Path, supported: &[&str]) {
-    if required(errors, field, path, "apiVersion").is_empty() || required(errors, field, path, "fieldPath").is_empty() {
+    if required(errors, field, path, "apiVersion").is_empty()
+        || required(errors, field, path, "fieldPath").is_empty()
+    {
         return;
     }
     let (version, label) = (text(field, &["apiVersion"]), text(field, &["fieldPath"]));
@@ -156,7 +162,9 @@ pub(super) fn resource_ref(errors: &mut Errors, reference: &Value, path: &Path, 
     let shown = divisor.to_string();
     let (kind, allowed): (&str, &[&str]) = match resource.split_once('.').map_or("", |(_, r)| r) {
         "cpu" => ("cpu", &["1m", "1"]),
-        "memory" => ("memory", &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"]),
+        "memory" => {
+            ("memory", &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"])
+        }
         "ephemeral-storage" => (
             "local ephemeral storage",
             &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],

@@ -30,7 +30,9 @@ pub(super) fn validate(errors: &mut Errors, container: &Value, path: &Path) {
 
 fn validate_probe(errors: &mut Errors, probe: &Value, path: &Path) {
     handler(errors, probe, path);
-    for key in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for key in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
         not_negative(errors, probe, path, key);
     }
     if let Some(seconds) = probe.i64_at(&["terminationGracePeriodSeconds"])

@@ -35,7 +35,10 @@ pub(super) fn validate(errors: &mut Errors, resources: Option<&Value>, path: &Pa
                 errors.push(FieldError::invalid(&path.child("requests"), shown, &why));
             }
             None if !may_overcommit(name) => {
-                errors.push(FieldError::required(&path.child("limits"), "Limit must be set for non overcommitable resources"));
+                errors.push(FieldError::required(
+                    &path.child("limits"),
+                    "Limit must be set for non overcommitable resources",
+                ));
             }
             _ => {}
         }
@@ -143,9 +146,10 @@ pub(super) fn validate_pod_level(errors: &mut Errors, spec: &Value, path: &Path)
     validate(errors, Some(resources), &path, &[]);
     for (name, value) in members(resources.get("requests")) {
         let Ok(asked) = Quantity::from_value(value) else { continue };
-        let sum = spec.array_at(&["containers"]).iter().filter_map(|c| {
-            quantity(c.at(&["resources", "requests", name]))
-        });
+        let sum = spec
+            .array_at(&["containers"])
+            .iter()
+            .filter_map(|c| quantity(c.at(&["resources", "requests", name])));
         let sum = sum.reduce(|a, b| a + b);
         if let Some(sum) = sum
             && sum > asked
@@ -161,7 +165,9 @@ pub(crate) fn qos_class(spec: &Value) -> &'static str {
     let of = |resources: Option<&Value>, list: &str, name: &str| {
         quantity_of(resources.and_then(|r| r.get(list)).and_then(|l| l.get(name)))
     };
-    let pod_level = spec.get("resources").filter(|r| !members(r.get("limits")).is_empty() || !members(r.get("requests")).is_empty());
+    let pod_level = spec
+        .get("resources")
+        .filter(|r| !members(r.get("limits")).is_empty() || !members(r.get("requests")).is_empty());
     let all: Vec<Option<&Value>> = match pod_level {
         Some(resources) => vec![Some(resources)],
         None => ["containers", "initContainers"]

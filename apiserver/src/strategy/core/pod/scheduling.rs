@@ -82,7 +82,11 @@ fn node_selector_term(errors: &mut Errors, term: &Value, path: &Path) {
                 }
             }
             other => {
-                errors.push(FieldError::invalid(&path.child("operator"), other, "not a valid selector operator"));
+                errors.push(FieldError::invalid(
+                    &path.child("operator"),
+                    other,
+                    "not a valid selector operator",
+                ));
             }
         }
         label_name(errors, text(requirement, &["key"]), &path.child("key"));
@@ -152,7 +156,10 @@ fn match_label_keys(errors: &mut Errors, term: &Value, path: &Path) {
     for list in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = string_list(term.get(list));
         if !keys.is_empty() && term.get("labelSelector").is_none() {
-            errors.push(FieldError::forbidden(&path.child(list), "must not be specified when labelSelector is not set"));
+            errors.push(FieldError::forbidden(
+                &path.child(list),
+                "must not be specified when labelSelector is not set",
+            ));
         }
         for (at, key) in keys.iter().enumerate() {
             label_name(errors, key, &path.child(list).index(at));
@@ -219,7 +226,8 @@ pub(super) fn tolerations(errors: &mut Errors, spec: &Value, path: &Path) {
             label_name(errors, key, &path.child("key"));
         }
         if key.is_empty() && operator != "Exists" {
-            let why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.push(FieldError::invalid(&path.child("operator"), operator, why));
         }
         if toleration.i64_at(&["tolerationSeconds"]).is_some() && effect != "NoExecute" {
@@ -243,7 +251,13 @@ pub(super) fn tolerations(errors: &mut Errors, spec: &Value, path: &Path) {
             }
             _ => one_of(errors, toleration, &path, "operator", &["Equal", "Exists"]),
         }
-        optional_one_of(errors, toleration, &path, "effect", &["NoExecute", "NoSchedule", "PreferNoSchedule"]);
+        optional_one_of(
+            errors,
+            toleration,
+            &path,
+            "effect",
+            &["NoExecute", "NoSchedule", "PreferNoSchedule"],
+        );
     }
 }
 
@@ -277,8 +291,7 @@ pub(super) fn spread(errors: &mut Errors, spec: &Value, path: &Path) {
                 errors.push(FieldError::invalid(&field, domains, "must be greater than zero"));
             }
             if action != "DoNotSchedule" {
-                let why =
-                    format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+                let why = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
                 errors.push(FieldError::invalid(&field, domains, &why));
             }
         }

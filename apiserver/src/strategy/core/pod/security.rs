@@ -116,7 +116,8 @@ fn profile(errors: &mut Errors, context: &Value, path: &Path, key: &str, kind: &
     let path = path.child(key);
     let (mode, local) = (text(profile, &["type"]), profile.get("localhostProfile").and_then(Value::as_str));
     if mode.is_empty() {
-        errors.push(FieldError::required(&path.child("type"), &format!("type is required when {key} is set")));
+        errors
+            .push(FieldError::required(&path.child("type"), &format!("type is required when {key} is set")));
         return;
     }
     let supported = ["Localhost", "RuntimeDefault", "Unconfined"];
@@ -175,7 +176,8 @@ pub(super) fn take_app_armor_annotations(pod: &mut Value) {
     for list in ["containers", "initContainers"] {
         let containers = pod.at_mut(&["spec", list]).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            let key = format!("container.apparmor.security.beta.kubernetes.io/{}", text(container, &["name"]));
+            let key =
+                format!("container.apparmor.security.beta.kubernetes.io/{}", text(container, &["name"]));
             let Some(said) = annotations.get(&key).and_then(Value::as_str) else { continue };
             if container.at(&["securityContext", "appArmorProfile"]).is_some() {
                 continue;
@@ -243,7 +245,8 @@ pub(super) fn validate_host_process(errors: &mut Errors, spec: &Value, path: &Pa
         errors.push(FieldError::invalid(&path.child("hostNetwork"), false, why));
     }
     if host.contains(&false) {
-        let why = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        let why =
+            "If pod contains any hostProcess containers then all containers must be HostProcess containers";
         errors.push(FieldError::invalid_text(path, "\"\"", why));
     }
 }

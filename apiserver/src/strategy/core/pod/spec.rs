@@ -82,7 +82,8 @@ fn resource_claims(errors: &mut Errors, spec: &Value, path: &Path) {
         let shown = || internal_form::text_of("PodResourceClaim", Some(claim));
         match given {
             [true, true] => {
-                let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                let why =
+                    "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
                 errors.push(FieldError::invalid_text(&path, &shown(), why));
             }
             [false, false] => {

@@ -25,20 +25,27 @@ fn check_spec(more: &str, expected: Expect) {
 #[test]
 fn a_good_pod_passes() {
     check_invalid(&Pod, &pod("", ""), expect![[""]]);
-    check_invalid(&Pod, "spec: {}", expect![[r#"
+    check_invalid(
+        &Pod,
+        "spec: {}",
+        expect![[r#"
         spec.containers: Required value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn ports_are_checked() {
-    check_container("ports: [{containerPort: 0}, {containerPort: 70000, protocol: ZAP, name: A_b}]", expect![[r#"
+    check_container(
+        "ports: [{containerPort: 0}, {containerPort: 70000, protocol: ZAP, name: A_b}]",
+        expect![[r#"
         spec.containers[0].ports[0].containerPort: Required value
         spec.containers[0].ports[0].protocol: Required value
         spec.containers[0].ports[1].name: Invalid value: "A_b": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
         spec.containers[0].ports[1].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive
         spec.containers[0].ports[1].protocol: Unsupported value: "ZAP": supported values: "SCTP", "TCP", "UDP"
-    "#]]);
+    "#]],
+    );
     check_container(
         "ports: [{containerPort: 80, protocol: TCP, hostPort: 1}, {containerPort: 81, protocol: TCP, hostPort: 1}]",
         expect![[r#"
@@ -49,67 +56,97 @@ fn ports_are_checked() {
 
 #[test]
 fn environment_is_checked() {
-    check_container("env: [{name: ''}, {name: a=b}, {name: A, valueFrom: {}}]", expect![[r#"
+    check_container(
+        "env: [{name: ''}, {name: a=b}, {name: A, valueFrom: {}}]",
+        expect![[r#"
         spec.containers[0].env[0].name: Required value
         spec.containers[0].env[1].name: Invalid value: "a=b": a valid environment variable name must consist only of printable ASCII characters other than '='
         spec.containers[0].env[2].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`
-    "#]]);
-    check_container("env: [{name: A, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.zap}}}]", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "env: [{name: A, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.zap}}}]",
+        expect![[r#"
         spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.zap": error converting fieldPath: field label not supported: spec.zap
-    "#]]);
+    "#]],
+    );
     check_container(
         "env: [{name: A, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: \"metadata.labels['a b']\"}}}]",
         expect![[r#"
             spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
         "#]],
     );
-    check_container("envFrom: [{}, {configMapRef: {name: ''}}]", expect![[r#"
+    check_container(
+        "envFrom: [{}, {configMapRef: {name: ''}}]",
+        expect![[r#"
         spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`
         spec.containers[0].envFrom[1].configMapRef.name: Required value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn probes_are_checked() {
-    check_container("livenessProbe: {httpGet: {scheme: HTTP, path: /, port: A_B}, successThreshold: 2}", expect![[r#"
+    check_container(
+        "livenessProbe: {httpGet: {scheme: HTTP, path: /, port: A_B}, successThreshold: 2}",
+        expect![[r#"
         spec.containers[0].livenessProbe.httpGet.port: Invalid value: "A_B": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
         spec.containers[0].livenessProbe.httpGet.port: Invalid value: "A_B": must contain at least one letter (a-z)
         spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1
-    "#]]);
-    check_container("readinessProbe: {exec: {}, tcpSocket: {port: 1}, periodSeconds: -1}", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "readinessProbe: {exec: {}, tcpSocket: {port: 1}, periodSeconds: -1}",
+        expect![[r#"
         spec.containers[0].readinessProbe.exec.command: Required value
         spec.containers[0].readinessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type
         spec.containers[0].readinessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0
-    "#]]);
-    check_container("lifecycle: {preStop: {}}", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "lifecycle: {preStop: {}}",
+        expect![[r#"
         spec.containers[0].lifecycle.preStop: Required value: must specify a handler type
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn resources_are_checked() {
-    check_container("resources: {requests: {cpu: 2}, limits: {cpu: 1}}", expect![[r#"
+    check_container(
+        "resources: {requests: {cpu: 2}, limits: {cpu: 1}}",
+        expect![[r#"
         spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1
-    "#]]);
-    check_container("resources: {limits: {hugepages-2Mi: 3Mi}}", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "resources: {limits: {hugepages-2Mi: 3Mi}}",
+        expect![[r#"
         spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi
         spec.containers[0].resources: Forbidden: HugePages require cpu or memory
-    "#]]);
-    check_container("resources: {limits: {a.b/c: '1.5', zap: 1}, requests: {a.b/c: 1}}", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "resources: {limits: {a.b/c: '1.5', zap: 1}, requests: {a.b/c: 1}}",
+        expect![[r#"
         spec.containers[0].resources.limits[a.b/c]: Invalid value: "1500m": must be an integer
         spec.containers[0].resources.limits[zap]: Invalid value: "zap": must be a standard resource for containers
         spec.containers[0].resources.requests: Invalid value: "1": must be equal to a.b/c limit of 1500m
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn volumes_and_mounts_are_checked() {
-    check_spec("volumes: [{name: A_}, {name: v, emptyDir: {}, hostPath: {path: /x}}, {name: w, secret: {}}]", expect![[r#"
+    check_spec(
+        "volumes: [{name: A_}, {name: v, emptyDir: {}, hostPath: {path: /x}}, {name: w, secret: {}}]",
+        expect![[r#"
         spec.volumes[0]: Required value: must specify a volume type
         spec.volumes[0].name: Invalid value: "A_": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
         spec.volumes[1].hostPath: Forbidden: may not specify more than 1 volume type
         spec.volumes[2].secret.secretName: Required value
-    "#]]);
+    "#]],
+    );
     check_invalid(
         &Pod,
         &pod(
@@ -126,11 +163,14 @@ fn volumes_and_mounts_are_checked() {
 
 #[test]
 fn scheduling_is_checked() {
-    check_spec("tolerations: [{operator: Equal}, {key: a, operator: Zap}, {key: a, tolerationSeconds: 5}]", expect![[r#"
+    check_spec(
+        "tolerations: [{operator: Equal}, {key: a, operator: Zap}, {key: a, tolerationSeconds: 5}]",
+        expect![[r#"
         spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty, which means "match all values and all keys"
         spec.tolerations[1].operator: Unsupported value: "Zap": supported values: "Equal", "Exists"
         spec.tolerations[2].effect: Invalid value: "": effect must be 'NoExecute' when `tolerationSeconds` is set
-    "#]]);
+    "#]],
+    );
     check_spec(
         "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: \
          [{key: k, operator: In}]}]}}}",
@@ -138,32 +178,50 @@ fn scheduling_is_checked() {
             spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'
         "#]],
     );
-    check_spec("topologySpreadConstraints: [{maxSkew: 0, topologyKey: a, whenUnsatisfiable: Zap}]", expect![[r#"
+    check_spec(
+        "topologySpreadConstraints: [{maxSkew: 0, topologyKey: a, whenUnsatisfiable: Zap}]",
+        expect![[r#"
         spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero
         spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: "Zap": supported values: "DoNotSchedule", "ScheduleAnyway"
-    "#]]);
-    check_spec("schedulingGates: [{name: g}], nodeName: n1", expect![[r#"
+    "#]],
+    );
+    check_spec(
+        "schedulingGates: [{name: g}], nodeName: n1",
+        expect![[r#"
         spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn security_is_checked() {
-    check_container("securityContext: {privileged: true, allowPrivilegeEscalation: false}", expect![[r#"
+    check_container(
+        "securityContext: {privileged: true, allowPrivilegeEscalation: false}",
+        expect![[r#"
         spec.containers[0].securityContext: Invalid value: {"Capabilities":null,"Privileged":true,"SELinuxOptions":null,"WindowsOptions":null,"RunAsUser":null,"RunAsGroup":null,"RunAsNonRoot":null,"ReadOnlyRootFilesystem":null,"AllowPrivilegeEscalation":false,"ProcMount":null,"SeccompProfile":null,"AppArmorProfile":null}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true
-    "#]]);
-    check_container("securityContext: {seccompProfile: {type: RuntimeDefault, localhostProfile: x}}", expect![[r#"
+    "#]],
+    );
+    check_container(
+        "securityContext: {seccompProfile: {type: RuntimeDefault, localhostProfile: x}}",
+        expect![[r#"
         spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: {"Type":"RuntimeDefault","LocalhostProfile":"x"}: can only be set when seccomp type is Localhost
-    "#]]);
-    check_spec("os: {name: windows}, hostPID: true, shareProcessNamespace: true", expect![[r#"
+    "#]],
+    );
+    check_spec(
+        "os: {name: windows}, hostPID: true, shareProcessNamespace: true",
+        expect![[r#"
         spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled
         spec.hostPID: Forbidden: cannot be set for a windows pod
         spec.shareProcessNamespace: Forbidden: cannot be set for a windows pod
-    "#]]);
-    check_spec("securityContext: {fsGroup: -1, sysctls: [{name: a b}]}", expect![[r#"
+    "#]],
+    );
+    check_spec(
+        "securityContext: {fsGroup: -1, sysctls: [{name: a b}]}",
+        expect![[r#"
         spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive
         spec.securityContext.sysctls[0].name: Invalid value: "a b": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -213,19 +271,38 @@ fn new_pods_have_a_phase_and_a_class() {
 fn images_deadline_and_new_tolerations_may_change() {
     let old = pod("", "");
     check_invalid_update(&Pod, &old, &old.replace("image: i,", "image: j,"), expect![[""]]);
-    check_invalid_update(&Pod, &old, &pod("", ", activeDeadlineSeconds: 5, tolerations: [{operator: Exists}]"), expect![[""]]);
-    check_invalid_update(&Pod, &pod("", ", tolerations: [{operator: Exists}]"), &old, expect![[r#"
+    check_invalid_update(
+        &Pod,
+        &old,
+        &pod("", ", activeDeadlineSeconds: 5, tolerations: [{operator: Exists}]"),
+        expect![[""]],
+    );
+    check_invalid_update(
+        &Pod,
+        &pod("", ", tolerations: [{operator: Exists}]"),
+        &old,
+        expect![[r#"
         spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds
-    "#]]);
-    check_invalid_update(&Pod, &pod("", ", activeDeadlineSeconds: 5"), &old, expect![[r#"
+    "#]],
+    );
+    check_invalid_update(
+        &Pod,
+        &pod("", ", activeDeadlineSeconds: 5"),
+        &old,
+        expect![[r#"
         spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn everything_else_stays_and_the_difference_is_shown() {
     let old = pod("", "");
-    check_invalid_update(&Pod, &old, &pod("", ", hostname: z, hostPID: true"), expect![[r#"
+    check_invalid_update(
+        &Pod,
+        &old,
+        &pod("", ", hostname: z, hostPID: true"),
+        expect![[r#"
         spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)
         @@ -45,7 +45,7 @@
           "NodeName": "",
@@ -246,19 +323,35 @@ fn everything_else_stays_and_the_difference_is_shown() {
           "SetHostnameAsFQDN": null,
           "Affinity": null,
 
-    "#]]);
-    check_invalid_update(&Pod, &old, &pod("", ", schedulingGates: [{name: z}]"), expect![[r#"
+    "#]],
+    );
+    check_invalid_update(
+        &Pod,
+        &old,
+        &pod("", ", schedulingGates: [{name: z}]"),
+        expect![[r#"
         spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'z'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn gated_pods_may_be_narrowed() {
     let gated = |more: &str| pod("", &format!(", schedulingGates: [{{name: g}}], {more}"));
-    check_invalid_update(&Pod, &gated("nodeSelector: {a: b}"), &gated("nodeSelector: {a: b, c: d}"), expect![[""]]);
-    check_invalid_update(&Pod, &gated("nodeSelector: {a: b}"), &gated("nodeSelector: {a: x}"), expect![[r#"
+    check_invalid_update(
+        &Pod,
+        &gated("nodeSelector: {a: b}"),
+        &gated("nodeSelector: {a: b, c: d}"),
+        expect![[""]],
+    );
+    check_invalid_update(
+        &Pod,
+        &gated("nodeSelector: {a: b}"),
+        &gated("nodeSelector: {a: x}"),
+        expect![[r#"
         spec.nodeSelector: Invalid value: {"a":"x"}: only additions are allowed (no mutations or deletions)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -58,7 +58,10 @@ pub(super) fn validate(errors: &mut Errors, new: &Value, old: &Value) {
 fn containers_same_number(errors: &mut Errors, new: &Value, old: &Value, path: &Path) -> bool {
     for list in ["containers", "initContainers"] {
         if new.array_at(&["spec", list]).len() != old.array_at(&["spec", list]).len() {
-            errors.push(FieldError::forbidden(&path.child(list), "pod updates may not add or remove containers"));
+            errors.push(FieldError::forbidden(
+                &path.child(list),
+                "pod updates may not add or remove containers",
+            ));
             return false;
         }
     }
@@ -204,7 +207,8 @@ pub(super) fn ephemeral_containers(errors: &mut Errors, new: &Value, old: &Value
                 errors.push(FieldError::forbidden(&path, &why));
             }
             Some(now) if !same(Some(now), Some(before)) => {
-                let form = |c: &Value| internal_form::indented(&internal_form::of("EphemeralContainer", Some(c)));
+                let form =
+                    |c: &Value| internal_form::indented(&internal_form::of("EphemeralContainer", Some(c)));
                 let difference = diff::unified(&form(before), &form(now));
                 let why = format!("existing ephemeral containers {name:?} may not be changed\n{difference}");
                 errors.push(FieldError::forbidden(&path, &why));

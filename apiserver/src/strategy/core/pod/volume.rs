@@ -4,8 +4,8 @@ use apimachinery::{FieldError, Path, Value, names};
 
 use super::env;
 use crate::strategy::check::{
-    BACKSTEP, Errors, file_mode, has_backstep, local_path, local_visible_path, one_of,
-    optional_one_of, problems, quantity, required,
+    BACKSTEP, Errors, file_mode, has_backstep, local_path, local_visible_path, one_of, optional_one_of,
+    problems, quantity, required,
 };
 use crate::strategy::core::persistentvolumeclaim;
 use crate::values::text;
@@ -128,7 +128,10 @@ fn empty_dir(errors: &mut Errors, source: &Value, path: &Path) {
     if let Some(limit) = quantity(source.get("sizeLimit"))
         && limit.sign() < 0
     {
-        errors.push(FieldError::forbidden(&path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity"));
+        errors.push(FieldError::forbidden(
+            &path.child("sizeLimit"),
+            "SizeLimit field must be a valid resource quantity",
+        ));
     }
 }
 
@@ -173,11 +176,19 @@ fn projected(errors: &mut Errors, source: &Value, path: &Path) {
     for (at, part) in source.array_at(&["sources"]).iter().enumerate() {
         let own = path.child("sources").index(at);
         let mut seen = 0;
-        for key in ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"] {
+        for key in [
+            "secret",
+            "configMap",
+            "downwardAPI",
+            "serviceAccountToken",
+            "clusterTrustBundle",
+            "podCertificate",
+        ] {
             let Some(inner) = part.get(key) else { continue };
             seen += 1;
             if seen > 1 {
-                errors.push(FieldError::forbidden(&own, "may not specify more than 1 volume type per source"));
+                errors
+                    .push(FieldError::forbidden(&own, "may not specify more than 1 volume type per source"));
                 continue;
             }
             projected_part(errors, key, inner, path, &own.child(key), &mut paths);
@@ -339,7 +350,10 @@ pub(in crate::strategy) fn persistent_source(errors: &mut Errors, kind: &str, so
                 errors.push(FieldError::required(&path.child("targetWWNs"), why));
             }
             if !targets.is_empty() && source.get("lun").is_none() {
-                errors.push(FieldError::required(&path.child("lun"), "lun is required if targetWWNs is specified"));
+                errors.push(FieldError::required(
+                    &path.child("lun"),
+                    "lun is required if targetWWNs is specified",
+                ));
             }
         }
         "flocker" => {
@@ -384,7 +398,11 @@ pub(in crate::strategy) fn persistent_source(errors: &mut Errors, kind: &str, so
 fn partition(errors: &mut Errors, source: &Value, path: &Path) {
     let partition = source.i64_at(&["partition"]).unwrap_or(0);
     if !(0..=255).contains(&partition) {
-        errors.push(FieldError::invalid(&path.child("partition"), partition, &names::inclusive_range(0, 255)));
+        errors.push(FieldError::invalid(
+            &path.child("partition"),
+            partition,
+            &names::inclusive_range(0, 255),
+        ));
     }
 }
 
@@ -394,7 +412,11 @@ fn azure_disk(errors: &mut Errors, source: &Value, path: &Path) {
     optional_one_of(errors, source, path, "cachingMode", &["None", "ReadOnly", "ReadWrite"]);
     optional_one_of(errors, source, path, "kind", &["Dedicated", "Managed", "Shared"]);
     let managed = text(source, &["kind"]) == "Managed";
-    let good = if managed { uri.to_ascii_lowercase().starts_with("/subscriptions/") } else { uri.starts_with("https://") };
+    let good = if managed {
+        uri.to_ascii_lowercase().starts_with("/subscriptions/")
+    } else {
+        uri.starts_with("https://")
+    };
     if !good {
         let supported = if managed {
             "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
@@ -441,7 +463,8 @@ pub(super) fn mounts(errors: &mut Errors, container: &Value, path: &Path, volume
         match volume(name) {
             None => errors.push(FieldError::not_found(&own.child("name"), name)),
             Some(volume) if !is_claim(volume) => {
-                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                let why =
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 errors.push(FieldError::invalid(&own.child("name"), name, why));
             }
             Some(_) => {}

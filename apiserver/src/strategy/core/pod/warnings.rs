@@ -26,12 +26,23 @@ const LABELS: [(&str, &str); 5] = [
         "failure-domain.beta.kubernetes.io/region",
         "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
     ),
-    ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
-    ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
+    ),
+    (
+        "beta.kubernetes.io/instance-type",
+        "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
+    ),
 ];
 
 /// The warnings for a pod spec at `path`, with the annotations that stand beside it at `metadata`.
-pub(in crate::strategy) fn of(spec: Option<&Value>, metadata: Option<&Value>, path: &Path, meta_path: &Path) -> Vec<String> {
+pub(in crate::strategy) fn of(
+    spec: Option<&Value>,
+    metadata: Option<&Value>,
+    path: &Path,
+    meta_path: &Path,
+) -> Vec<String> {
     let mut found = Vec::new();
     let Some(spec) = spec else { return found };
     for (key, _) in members(spec.get("nodeSelector")) {
@@ -87,7 +98,10 @@ fn of_container(found: &mut Vec<String>, container: &Value, path: &Path) {
                 && amount.milli_value() % 1000 != 0
             {
                 let path = path.child("resources").child(kind).key(name);
-                found.push(format!("{path}: fractional byte value {:?} is invalid, must be an integer", amount.to_string()));
+                found.push(format!(
+                    "{path}: fractional byte value {:?} is invalid, must be an integer",
+                    amount.to_string()
+                ));
             }
         }
     }
@@ -96,7 +110,9 @@ fn of_container(found: &mut Vec<String>, container: &Value, path: &Path) {
         let name = text(variable, &["name"]);
         if seen.contains(&name) {
             let path = path.child("env").index(at);
-            found.push(format!("{path}: hides previous definition of {name:?}, which may be dropped when using apply"));
+            found.push(format!(
+                "{path}: hides previous definition of {name:?}, which may be dropped when using apply"
+            ));
         }
         seen.push(name);
     }

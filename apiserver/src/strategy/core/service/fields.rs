@@ -93,7 +93,8 @@ fn keep_node_ports(service: &mut Value, old: &Value) {
 /// What the new type does not have goes, if the client did not touch it.
 pub(super) fn drop_of_other_type(service: &mut Value, old: &Value) {
     let kind = text(service, &["spec", "type"]).to_owned();
-    let unchanged = |service: &Value, field: &str| same(service.at(&["spec", field]), old.at(&["spec", field]));
+    let unchanged =
+        |service: &Value, field: &str| same(service.at(&["spec", field]), old.at(&["spec", field]));
     if needs_cluster_ip(old) && !needs_cluster_ip(service) {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
             if unchanged(service, field) {
@@ -107,7 +108,10 @@ pub(super) fn drop_of_other_type(service: &mut Value, old: &Value) {
             port.remove_at(&["nodePort"]);
         }
     }
-    if needs_health_check_port(old) && !needs_health_check_port(service) && unchanged(service, "healthCheckNodePort") {
+    if needs_health_check_port(old)
+        && !needs_health_check_port(service)
+        && unchanged(service, "healthCheckNodePort")
+    {
         service.remove_at(&["spec", "healthCheckNodePort"]);
     }
     if text(old, &["spec", "type"]) == "LoadBalancer" && kind != "LoadBalancer" {

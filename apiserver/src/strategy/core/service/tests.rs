@@ -19,15 +19,21 @@ const PORT: &str = "ports: [{port: 80, protocol: TCP, targetPort: 80}]";
 #[test]
 fn ports_are_checked() {
     check(&format!("type: ClusterIP, {PORT}"), expect![[""]]);
-    check("type: ClusterIP", expect![[r#"
+    check(
+        "type: ClusterIP",
+        expect![[r#"
         spec.ports: Required value
-    "#]]);
-    check("type: ClusterIP, ports: [{port: 0, protocol: ZAP, targetPort: A_B}]", expect![[r#"
+    "#]],
+    );
+    check(
+        "type: ClusterIP, ports: [{port: 0, protocol: ZAP, targetPort: A_B}]",
+        expect![[r#"
         spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive
         spec.ports[0].protocol: Unsupported value: "ZAP": supported values: "SCTP", "TCP", "UDP"
         spec.ports[0].targetPort: Invalid value: "A_B": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
         spec.ports[0].targetPort: Invalid value: "A_B": must contain at least one letter (a-z)
-    "#]]);
+    "#]],
+    );
     check(
         "type: ClusterIP, ports: [{name: a, port: 80, protocol: TCP, targetPort: 1}, {name: a, port: 80, protocol: TCP, \
          targetPort: 1, nodePort: 30000}]",
@@ -41,24 +47,41 @@ fn ports_are_checked() {
 
 #[test]
 fn addresses_are_checked() {
-    check(&format!("type: ClusterIP, clusterIP: x, clusterIPs: [x], {PORT}"), expect![[r#"
+    check(
+        &format!("type: ClusterIP, clusterIP: x, clusterIPs: [x], {PORT}"),
+        expect![[r#"
         spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
-    "#]]);
-    check(&format!("type: ClusterIP, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.4], {PORT}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &format!("type: ClusterIP, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.4], {PORT}"),
+        expect![[r#"
         spec.clusterIPs: Invalid value: ["10.96.0.4"]: first value must match `clusterIP`
-    "#]]);
-    check(&format!("type: ClusterIP, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.3], ipFamilies: [IPv6], {PORT}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &format!(
+            "type: ClusterIP, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.3], ipFamilies: [IPv6], {PORT}"
+        ),
+        expect![[r#"
         spec.clusterIPs[0]: Invalid value: "10.96.0.3": expected an IPv6 value as indicated by `ipFamilies[0]`
-    "#]]);
-    check("type: ExternalName, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.3], externalName: A_B", expect![[r#"
+    "#]],
+    );
+    check(
+        "type: ExternalName, clusterIP: 10.96.0.3, clusterIPs: [10.96.0.3], externalName: A_B",
+        expect![[r#"
         spec.clusterIPs: Forbidden: may not be set for ExternalName services
         spec.externalName: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
-    "#]]);
-    check(&format!("type: ClusterIP, externalIPs: [x, 127.0.0.1], {PORT}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &format!("type: ClusterIP, externalIPs: [x, 127.0.0.1], {PORT}"),
+        expect![[r#"
         spec.externalIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
         spec.externalIPs[1]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)
         spec.externalTrafficPolicy: Required value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -74,19 +97,27 @@ fn fields_belong_to_types() {
             spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services
         "#]],
     );
-    check(&format!("type: LoadBalancer, clusterIP: None, clusterIPs: [None], {PORT}"), expect![[r#"
+    check(
+        &format!("type: LoadBalancer, clusterIP: None, clusterIPs: [None], {PORT}"),
+        expect![[r#"
         spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for LoadBalancer services
         spec.allocateLoadBalancerNodePorts: Required value
         spec.externalTrafficPolicy: Required value
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn allocated_addresses_stay() {
     let with = |ip: &str| service(&format!("type: ClusterIP, clusterIP: {ip}, clusterIPs: [{ip}], {PORT}"));
-    check_invalid_update(&Service, &with("10.96.0.3"), &with("10.96.0.4"), expect![[r#"
+    check_invalid_update(
+        &Service,
+        &with("10.96.0.3"),
+        &with("10.96.0.4"),
+        expect![[r#"
         spec.clusterIPs[0]: Invalid value: ["10.96.0.4"]: may not change once set
-    "#]]);
+    "#]],
+    );
 }
 
 #[track_caller]
