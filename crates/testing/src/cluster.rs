@@ -39,13 +39,19 @@ pub struct Node {
 }
 
 impl Cluster {
-    /// A whole cluster with `n_nodes` nodes, as a function of `seed`; the runtime's clock must be paused.
+    /// A whole cluster with `n_nodes` nodes, all Ready, as a function of `seed`; the runtime's clock must be paused.
     pub async fn simulated(seed: u64, n_nodes: u8) -> Self {
         let mut cluster = Self::api_only(Env::simulated(seed)).await;
         cluster.start_control_plane();
         for number in 1..=n_nodes {
             cluster.start_node(number);
         }
+        crate::eventually!(cluster, "every node Ready", {
+            let nodes = cluster.list(&resources::NODES, "").await;
+            let usable = nodes.iter().filter(|n| n["spec"]["taints"].is_null() && n["spec"]["podCIDR"].is_string());
+            let n_usable = usable.count();
+            if n_usable == usize::from(n_nodes) { Ok(()) } else { Err(format!("{nodes:?}")) }
+        });
         cluster
     }
 
