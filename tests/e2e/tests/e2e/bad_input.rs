@@ -65,7 +65,7 @@ fn bad_input_is_refused_and_leaves_nothing() {
             "-p",
             r#"{"spec":{"clusterIP":"10.96.77.77","clusterIPs":["10.96.77.77"]}}"#,
         ])
-        .refused("field is immutable");
+        .refused("may not change once set");
 
     let huge = "x".repeat(1_600_000);
     cluster
