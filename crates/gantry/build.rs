@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+#[allow(clippy::disallowed_methods, reason = "a build script runs the compiler")]
 fn main() {
     println!("cargo::rerun-if-changed=pause/pause.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("pause");

@@ -1,5 +1,7 @@
 //! The commands of this repository: `cargo xtask COMMAND`.
 
+#![allow(clippy::print_stdout, reason = "commands talk to people")]
+
 mod deps;
 mod import_kinds;
 mod seeds;

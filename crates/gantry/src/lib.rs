@@ -3,6 +3,8 @@
 //! `gantry up` starts [`server`] in the background and shows its progress ([`launch`]); `down` removes everything that a
 //! cluster made ([`mod@down`]). Called by the name of one of upstream's five binaries, the file is that binary.
 
+#![allow(clippy::print_stdout, reason = "the front door talks to people")]
+
 pub mod addons;
 pub mod cli;
 pub mod containerd;

@@ -258,7 +258,7 @@ async fn container_runtime(state: &State, env: &Env, tasks: &Tasks) -> Result<Co
 /// The node's part of the pod network: kernel settings, and the address that leaves for the outside.
 async fn network(node: &Node, env: &Env) -> Result<()> {
     net::sysctl::prepare_node(net::sysctl::PROC_SYS.as_ref(), false)?;
-    let pods = [node.cluster_cidr.clone()];
+    let pods = [node.cluster_cidr];
     let nft = net::Nft::new(net::Tools::new(Arc::clone(&env.process)));
     nft.apply(&net::masquerade::render(&pods, &pods))
         .await
@@ -313,7 +313,7 @@ impl NodeParts<'_> {
         let config = kube_proxy::Config {
             node_name: self.node.name.clone(),
             mode: "nftables".into(),
-            cluster_cidrs: vec![self.node.cluster_cidr.clone()],
+            cluster_cidrs: vec![self.node.cluster_cidr],
             // One process on one node: a change is applied as soon as it is seen.
             min_sync_period: Duration::ZERO,
             ..kube_proxy::Config::default()

@@ -2,6 +2,13 @@
 //!
 //! They are called through `cargo xtask bench` and `cargo xtask golden`.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    missing_debug_implementations,
+    reason = "programs for people: they run other programs and measure wall time"
+)]
+
 pub mod cluster;
 pub mod golden;
 pub mod h2;

@@ -3,6 +3,12 @@
 //! Each cluster has directories of its own and is taken down when it goes out of scope, also by a panic. Ports are
 //! upstream's, so tests run one at a time.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests run programs and wait for what is outside of this process"
+)]
+
 pub mod host;
 pub mod images;
 

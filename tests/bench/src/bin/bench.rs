@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: prints what the README quotes.
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for people")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! `cargo xtask golden`: replays recordings of a real Kubernetes server and prints `FILE: N matched, M differ`.
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for people")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

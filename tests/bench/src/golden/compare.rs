@@ -94,11 +94,11 @@ impl Comparison {
         if want == have {
             return;
         }
-        if let Some(label) = want.strip_prefix('r').and_then(|n| n.parse::<u64>().ok()) {
-            if let Ok(revision) = have.parse::<u64>() {
-                self.revision(path, label, revision);
-                return;
-            }
+        if let Some(label) = want.strip_prefix('r').and_then(|n| n.parse::<u64>().ok())
+            && let Ok(revision) = have.parse::<u64>()
+        {
+            self.revision(path, label, revision);
+            return;
         }
         if !glob(&pattern(want), have) {
             self.differ(path, want, have);

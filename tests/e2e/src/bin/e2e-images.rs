@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-#[allow(clippy::print_stdout, reason = "a program for people")]
+#[allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for people")]
 fn main() {
     let dir = PathBuf::from(std::env::args().nth(1).expect("usage: e2e-images DIR"));
     for (name, tar) in e2e_tests::images::all() {
