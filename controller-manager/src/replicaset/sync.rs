@@ -1,15 +1,17 @@
 //! The rim of the replicaset controller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{
-    Client, DeleteParams, EventType, Informer, Key, Meta, ObjectReference, Recorder, ResourceType, resources,
+    Client, DeleteParams, Error, EventType, Informer, Key, ListParams, Meta, ObjectReference, PartialObject,
+    Recorder, ResourceType, resources,
 };
 use controller_kit::{
     Claim, LabelSelector, OwnWrites, Queue, SyncError, SyncResult, claim, controller_ref, refs, write,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::PodRef;
@@ -45,6 +47,8 @@ struct Controller {
     source: Source,
     pods: Informer<Pod>,
     writes: OwnWrites,
+    /// Owners of which a create or delete was sent and not answered.
+    unsettled: Mutex<BTreeSet<Key>>,
 }
 
 /// Starts the workers. `in_namespace` lists the owners that an orphaned pod may concern.
@@ -80,6 +84,7 @@ pub(crate) fn start(
         source,
         pods,
         writes: OwnWrites::default(),
+        unsettled: Mutex::default(),
     });
     context.run(caches, context.config.workers, queue, move |key| {
         let controller = Arc::clone(&controller);
@@ -89,11 +94,17 @@ pub(crate) fn start(
 
 impl Controller {
     async fn sync(&self, key: &Key) -> SyncResult {
-        self.writes.seen_by(key, &self.pods).await;
         let Some(owner) = (self.source.get)(key) else {
             self.writes.forget(key);
+            self.unsettled.lock().remove(key);
             return Ok(None);
         };
+        if self.unsettled.lock().contains(key) {
+            self.settle(key, &owner).await?;
+        }
+        self.writes.seen_by(key, &self.pods).await;
+        // It may have changed while we waited.
+        let Some(owner) = (self.source.get)(key) else { return Ok(None) };
         if owner.selector.is_empty() {
             return Ok(None);
         }
@@ -195,6 +206,7 @@ impl Controller {
                             "FailedCreate",
                             &format!("Error creating: {e}"),
                         );
+                        self.note_uncertain(key, &e);
                         failed = Some(e);
                     }
                 }
@@ -225,11 +237,40 @@ impl Controller {
                 Err(e) if e.is_not_found() => self.writes.deleted(key, &pod.metadata),
                 Err(e) => {
                     self.event(owner, EventType::Warning, "FailedDelete", &format!("Error deleting: {e}"));
+                    self.note_uncertain(key, &e);
                     failed = Some(e);
                 }
             }
         }
         failed.map_or(Ok(()), |e| Err(e.into()))
+    }
+
+    fn note_uncertain(&self, key: &Key, error: &Error) {
+        if error.is_uncertain() {
+            self.unsettled.lock().insert(key.clone());
+        }
+    }
+
+    /// After an answer that was lost: asks the server which pods there are, and waits for the cache to know as much.
+    /// Deciding by the cache as it is would make a pod that is there already once more.
+    async fn settle(&self, key: &Key, owner: &Owner) -> Result<(), SyncError> {
+        let params = ListParams {
+            namespace: owner.meta.namespace.clone(),
+            label_selector: owner.selector.to_string(),
+            ..ListParams::default()
+        };
+        let live = self.client.list::<PartialObject>(&resources::PODS, &params).await?;
+        for pod in &live.items {
+            self.writes.wrote(key, &pod.metadata);
+        }
+        let uids: BTreeSet<&str> = live.items.iter().map(|p| p.metadata.uid.as_str()).collect();
+        for pod in self.pods.by_index(BY_CONTROLLER, &owner.meta.uid) {
+            if !uids.contains(pod.metadata.uid.as_str()) && owner.selector.matches(&pod.metadata.labels) {
+                self.writes.deleted(key, &pod.metadata);
+            }
+        }
+        self.unsettled.lock().remove(key);
+        Ok(())
     }
 
     fn event(&self, owner: &Owner, kind: EventType, reason: &str, text: &str) {

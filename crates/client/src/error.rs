@@ -39,6 +39,14 @@ impl Error {
     pub fn is_too_many_requests(&self) -> bool {
         self.is("TooManyRequests")
     }
+    /// Of a write: it may have happened. There was no answer, or one that does not know.
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Api(status) => status.code >= 500,
+            Self::Transport(_) | Self::Decode(_) => true,
+            Self::Request(_) | Self::NotLeader => false,
+        }
+    }
     pub fn is_invalid(&self) -> bool {
         self.is("Invalid")
     }
