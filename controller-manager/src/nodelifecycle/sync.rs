@@ -19,6 +19,7 @@ use crate::objects::{Lease, Node, Pod};
 
 /// A node that has just registered is given this long for its first status (`--node-startup-grace-period`).
 const STARTUP_GRACE: Duration = Duration::from_secs(60);
+const LEASE_NAMESPACE: &str = "kube-node-lease";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const REGION: &str = "topology.kubernetes.io/region";
 pub(crate) const BY_NODE: &str = "node";
@@ -45,6 +46,8 @@ struct State {
 
 struct Controller {
     client: Client,
+    /// Reads leases, which the controller's own user may not.
+    reader: Client,
     env: env::Env,
     recorder: Recorder,
     nodes: Informer<Node>,
@@ -59,7 +62,7 @@ pub(crate) fn start(context: &Context) {
     let nodes = context.informers.of::<Node>();
     let pods = context.informers.of::<Pod>();
     pods.add_index(BY_NODE, |p| vec![p.spec.node_name.clone()]);
-    let params = ListParams { namespace: "kube-node-lease".into(), ..ListParams::default() };
+    let params = ListParams { namespace: LEASE_NAMESPACE.into(), ..ListParams::default() };
     let leases = context.informers.with::<Lease>(params);
     let add = queue.clone();
     nodes.add_handler(move |event| add.add(Key::of(&event.object().metadata)));
@@ -67,6 +70,7 @@ pub(crate) fn start(context: &Context) {
     let again = vec![synced(&nodes), synced(&leases), synced(&pods)];
     let controller = Arc::new(Controller {
         client: context.client.clone(),
+        reader: context.informers.client().clone(),
         env: context.env.clone(),
         recorder: context.recorder.clone(),
         nodes: nodes.clone(),
@@ -96,7 +100,8 @@ impl Controller {
             self.state.lock().signs.remove(name);
             return Ok(None);
         };
-        let silent = self.is_silent(&node);
+        let silent =
+            self.is_silent(&node) && (plan::ready(&node) == "Unknown" || self.confirm_silence(&node).await?);
         let node = if silent { self.tell_silence(&node).await? } else { node };
         self.taint(&node).await?;
         if plan::ready(&node) != "True" {
@@ -110,7 +115,7 @@ impl Controller {
         let name = &node.metadata.name;
         let ready = crate::objects::Condition::find(&node.status.conditions, "Ready");
         let heartbeat = ready.and_then(|c| c.last_heartbeat_time);
-        let lease = self.leases.get("kube-node-lease", name).and_then(|l| l.spec.renew_time);
+        let lease = self.leases.get(LEASE_NAMESPACE, name).and_then(|l| l.spec.renew_time);
         let now = Instant::now();
         let mut state = self.state.lock();
         let is_new = !state.signs.contains_key(name);
@@ -127,6 +132,29 @@ impl Controller {
         }
         let grace = if ready.is_none() { STARTUP_GRACE.max(self.grace) } else { self.grace };
         now.duration_since(sign.seen) > grace
+    }
+
+    /// Asks the server itself before a node is called dead: that the caches heard nothing of it may as well mean that
+    /// nobody told the caches (upstream's controller cannot tell the two apart).
+    async fn confirm_silence(&self, node: &Node) -> Result<bool, SyncError> {
+        let name = &node.metadata.name;
+        let params = ListParams {
+            namespace: LEASE_NAMESPACE.into(),
+            field_selector: format!("metadata.name={name}"),
+            ..ListParams::default()
+        };
+        let leases = self.reader.list::<Lease>(&resources::LEASES, &params).await?;
+        let lease = leases.items.first().and_then(|l| l.spec.renew_time);
+        let live: Node = self.client.get(&resources::NODES, "", name).await?;
+        let ready = crate::objects::Condition::find(&live.status.conditions, "Ready");
+        let heartbeat = ready.and_then(|c| c.last_heartbeat_time);
+        let mut state = self.state.lock();
+        let Some(sign) = state.signs.get_mut(name) else { return Ok(false) };
+        if (sign.heartbeat, sign.lease) == (heartbeat, lease) {
+            return Ok(true);
+        }
+        *sign = Sign { heartbeat, lease, seen: Instant::now() };
+        Ok(false)
     }
 
     async fn tell_silence(&self, node: &Arc<Node>) -> Result<Arc<Node>, SyncError> {

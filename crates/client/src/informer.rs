@@ -312,6 +312,10 @@ impl Informers {
     pub fn new(client: Client, env: env::Env, tasks: component::Tasks) -> Self {
         Self(Arc::new(Shared { client, env, tasks, entries: Mutex::default() }))
     }
+    /// The user that the caches are read as, to ask the server itself what a cache may not know yet.
+    pub fn client(&self) -> &Client {
+        &self.0.client
+    }
     /// The component's informer of `T` over all namespaces, made on first use.
     pub fn of<T: Resource>(&self) -> Informer<T> {
         self.with(ListParams::default())
