@@ -161,8 +161,11 @@ impl User {
         loop {
             let error = match self.attempt(name, &known, new.as_deref()).await {
                 Ok(written) => {
+                    // A write that changes nothing takes no revision.
                     let grew = match (&known, &written) {
-                        (Some((_, before)), Some((_, after))) => after > before,
+                        (Some((old, before)), Some((new, after))) => {
+                            after > before || (new == old && after == before)
+                        }
                         _ => true,
                     };
                     if !grew {
