@@ -334,7 +334,7 @@ impl NodeParts<'_> {
             clients: [self.node.address, apiserver::cli::host_address()]
                 .into_iter()
                 .filter_map(|ip| Cidr::new(ip, if ip.is_ipv4() { 32 } else { 128 }))
-                .chain([self.node.cluster_cidr.clone()])
+                .chain([self.node.cluster_cidr])
                 .collect(),
             service_ips: vec![self.node.dns_ip],
             ..dns::Config::default()
