@@ -8,6 +8,7 @@ pub mod commit;
 pub mod create;
 pub mod decode;
 pub mod delete;
+pub(crate) mod handle;
 pub(crate) mod head;
 pub mod keys;
 pub mod list;

@@ -29,6 +29,7 @@ use crate::health::Health;
 use crate::metrics::{RequestLabels, ServerMetrics, verb_label};
 use crate::openapi::OpenApi;
 use crate::registry::Registry;
+use crate::registry::handle::Handle;
 use crate::response::{self, Body, Request, Response};
 use crate::routes::{Query, RequestInfo};
 use crate::seams::{InProcessUser, Objects, UserInfo};
@@ -75,7 +76,7 @@ impl ApiServer {
     pub async fn start(config: Config, deps: Deps) -> Result<Arc<Self>, store::StoreError> {
         let registry = Registry::start(&config, &deps).await?;
         store::expiry::start(registry.view(), &deps.env, &deps.tasks);
-        let objects: Arc<dyn Objects> = Arc::clone(&registry) as Arc<dyn Objects>;
+        let objects: Arc<dyn Objects> = Arc::new(Handle::new(&registry));
         let plugins = Arc::new((deps.plugins)(&objects));
         registry.plug(Arc::clone(&plugins));
         let server = Arc::new(Self {
