@@ -156,7 +156,7 @@ impl Faults {
                 self.later(down, Mend::Rates);
             }
             14 => self.skew(number),
-            _ => self.end_container(number),
+            _ => self.hurt_machine(number, down),
         }
     }
 
@@ -169,15 +169,30 @@ impl Faults {
         clock.set_skew_nanos(millis * 1_000_000);
     }
 
-    fn end_container(&mut self, number: usize) {
-        let Part::Node(machine) = &self.cluster.parts[number].part else { return };
+    /// Ends a container, or all of them with their kubelet.
+    fn hurt_machine(&mut self, number: usize, down: u64) {
+        let cluster = Arc::clone(&self.cluster);
+        let Part::Node(machine) = &cluster.parts[number].part else { return };
+        let reboots = self.draw(3) == 0;
         let running = machine.runtime.running();
+        if reboots {
+            cluster.trace.add(&format!("{} reboots", machine.name()));
+            cluster.crash(number);
+            self.node_crashes += 1;
+            for (pod, _, _) in running {
+                *self.exits.entry(pod).or_default() += 1;
+            }
+            machine.runtime.reboot();
+            machine.host.reboot();
+            self.later(down, Mend::Part(number));
+            return;
+        }
         if running.is_empty() {
             return;
         }
         let chosen = usize::try_from(self.draw(running.len() as u64)).expect("an index is small");
         let (pod, container, id) = &running[chosen];
-        self.cluster.trace.add(&format!("{pod}/{container} ends"));
+        cluster.trace.add(&format!("{pod}/{container} ends"));
         *self.exits.entry(pod.clone()).or_default() += 1;
         machine.runtime.exit(id, 1);
     }

@@ -19,4 +19,7 @@ pub mod scenario;
 pub mod trace;
 pub mod user;
 
+#[cfg(test)]
+mod tests;
+
 pub use scenario::{Failure, Options, Report, run};
