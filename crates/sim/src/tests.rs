@@ -49,8 +49,9 @@ fn a_seed_runs_the_same_way_twice() {
 
 #[test]
 fn seeds_differ() {
-    let hashes: std::collections::BTreeSet<u64> =
-        (0..4).map(|seed| run(seed, &Options { faults: false, echo: false }).expect("it is calm").hash).collect();
+    let hashes: std::collections::BTreeSet<u64> = (0..4)
+        .map(|seed| run(seed, &Options { faults: false, echo: false }).expect("it is calm").hash)
+        .collect();
     assert_eq!(hashes.len(), 4);
 }
 
@@ -121,11 +122,16 @@ async fn the_monitor_sees_what_a_restart_loses() {
     let monitor = Monitor::new(Trace::new());
     for value in ["one", "other"] {
         let backend: Arc<dyn Backend> = store::memory();
-        let op = Op::Put { key: "/registry/x/y".into(), value: value.as_bytes().to_vec().into(), expiry: None };
+        let op =
+            Op::Put { key: "/registry/x/y".into(), value: value.as_bytes().to_vec().into(), expiry: None };
         backend.commit(Txn { guards: Vec::new(), ops: vec![op] }).await.expect("memory takes it");
         let view = View::start(backend, &tasks).await.expect("memory starts");
         monitor.attach(&view);
     }
-    assert!(monitor.violation().is_some_and(|v| v.contains("/registry/x/y has revision")), "{:?}", monitor.violation());
+    assert!(
+        monitor.violation().is_some_and(|v| v.contains("/registry/x/y has revision")),
+        "{:?}",
+        monitor.violation()
+    );
     tasks.kill();
 }

@@ -48,7 +48,8 @@ impl Cluster {
         }
         crate::eventually!(cluster, "every node Ready", {
             let nodes = cluster.list(&resources::NODES, "").await;
-            let usable = nodes.iter().filter(|n| n["spec"]["taints"].is_null() && n["spec"]["podCIDR"].is_string());
+            let usable =
+                nodes.iter().filter(|n| n["spec"]["taints"].is_null() && n["spec"]["podCIDR"].is_string());
             let n_usable = usable.count();
             if n_usable == usize::from(n_nodes) { Ok(()) } else { Err(format!("{nodes:?}")) }
         });
