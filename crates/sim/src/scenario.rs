@@ -131,6 +131,9 @@ async fn story(seed: u64, options: Options, cluster: &Arc<Cluster>) -> Result<u3
     while let Err(what) = converge::check(cluster, &wanted) {
         look(cluster)?;
         if tokio::time::Instant::now() > deadline {
+            if options.echo {
+                print_stored(cluster);
+            }
             return Err(format!("no rest: {what}"));
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -142,6 +145,19 @@ async fn story(seed: u64, options: Options, cluster: &Arc<Cluster>) -> Result<u3
     user.check().await;
     look(cluster)?;
     Ok(faults.n_faults)
+}
+
+/// Shows what is stored of workloads to a person who looks for the reason of a failure.
+fn print_stored(cluster: &Cluster) {
+    let Some(server) = cluster.network.server() else { return };
+    for prefix in
+        ["/registry/deployments/", "/registry/replicasets/", "/registry/pods/", "/registry/minions/"]
+    {
+        let range = server.registry().view().range(prefix, None, 0, None);
+        for entry in range.map(|r| r.entries).unwrap_or_default() {
+            eprintln!("{} {}", entry.key, String::from_utf8_lossy(&entry.value));
+        }
+    }
 }
 
 /// What must hold at any time, besides what the monitor sees.

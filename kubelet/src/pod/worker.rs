@@ -48,7 +48,7 @@ enum Done {
     Cleaned(Result<(), String>),
     Removed,
     Probed { due: Due, outcome: Outcome },
-    StatusWritten { status: Box<PodStatus>, result: Result<(), client::Error> },
+    StatusWritten { status: Box<PodStatus>, sent: serde_json::Value, result: Result<Box<Pod>, client::Error> },
     ApiDeleted(Result<(), client::Error>),
     Gone(Result<(), String>),
 }
@@ -56,7 +56,10 @@ enum Done {
 /// The writing of status: what the server has, and what is on its way.
 #[derive(Debug, Default)]
 struct Report {
+    /// As the server has it, as far as this task has heard.
     written: PodStatus,
+    /// The revision of the pod that shows it.
+    revision: u64,
     busy: bool,
     retry_at: Option<Timestamp>,
 }
@@ -110,7 +113,11 @@ impl Worker {
         let first_seen = agent.now();
         let made = Self {
             was_terminal: pod.status.is_terminal(),
-            report: Report { written: pod.status.clone(), ..Report::default() },
+            report: Report {
+                written: pod.status.clone(),
+                revision: pod.metadata.revision(),
+                ..Report::default()
+            },
             agent,
             inbox,
             pod,

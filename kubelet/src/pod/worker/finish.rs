@@ -51,7 +51,7 @@ impl Worker {
             }
             Done::Removed => {}
             Done::Probed { due, outcome } => self.probed(&due, &outcome),
-            Done::StatusWritten { status, result } => self.status_written(*status, result),
+            Done::StatusWritten { status, sent, result } => self.status_written(*status, &sent, result),
             Done::ApiDeleted(result) => self.api_deleted(result),
             Done::Gone(result) => {
                 self.removing = false;

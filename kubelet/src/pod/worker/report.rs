@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use client::{DeleteParams, PartialObject, Patch, resources};
+use client::{DeleteParams, Patch, resources};
 use jiff::Timestamp;
 
 use super::{Done, RETRY_MAX, Worker};
-use crate::api::PodStatus;
+use crate::api::{Pod, PodStatus};
 use crate::backoff::after;
 use crate::pod::observed::{Instance, Observed};
 use crate::pod::plan::Plan;
@@ -75,6 +75,7 @@ impl Worker {
         if self.deleted {
             return true;
         }
+        self.heed_others();
         let Some(body) = patch::status_patch(&self.inbox.uid, &self.report.written, status) else {
             return true;
         };
@@ -86,22 +87,38 @@ impl Worker {
         let (client, meta) = (self.agent.client.clone(), self.pod.metadata.clone());
         let status = Box::new(status.clone());
         self.ops.push(Box::pin(async move {
-            let patch = Patch::Strategic(body);
-            let result = client
-                .patch::<PartialObject>(&resources::PODS, &meta.namespace, &meta.name, "status", &patch)
-                .await
-                .map(drop);
-            Done::StatusWritten { status, result }
+            let patch = Patch::Strategic(body.clone());
+            let result = client.patch(&resources::PODS, &meta.namespace, &meta.name, "status", &patch).await;
+            Done::StatusWritten { status, sent: body, result: result.map(Box::new) }
         }));
         false
     }
 
-    pub(super) fn status_written(&mut self, status: PodStatus, result: Result<(), client::Error>) {
+    /// Others write the status too (the node lifecycle controller, when it has heard nothing of us), and a write of ours
+    /// whose answer was lost may have happened: what the server shows is what the next patch starts from.
+    fn heed_others(&mut self) {
+        let revision = self.pod.metadata.revision();
+        if !self.report.busy && !self.was_terminal && revision > self.report.revision {
+            self.report.written = self.pod.status.clone();
+            self.report.revision = revision;
+        }
+    }
+
+    pub(super) fn status_written(
+        &mut self,
+        status: PodStatus,
+        sent: &serde_json::Value,
+        result: Result<Box<Pod>, client::Error>,
+    ) {
         self.report.busy = false;
         match result {
-            Ok(()) => {
+            Ok(answer) => {
                 self.failures.remove("report");
-                self.report.written = status;
+                self.report.revision = answer.metadata.revision();
+                // The answer counts, not what we believe to have sent: our base may have been wrong. Where it would make
+                // us send the same again, the server has it in a form of its own.
+                let again = patch::status_patch(&self.inbox.uid, &answer.status, &status);
+                self.report.written = if again.as_ref() == Some(sent) { status } else { answer.status };
             }
             // Gone, or replaced by a namesake of another uid: the informer will say so.
             Err(e) if e.is_not_found() || e.is_conflict() => {
