@@ -1,14 +1,17 @@
 //! The application of the end-to-end tests: an HTTP server that says who it is and takes its time to go.
 //!
-//! `GET /` answers `HOSTNAME VERSION`. After SIGTERM it serves on for two seconds, as a server does that drains. `PUT
-//! /ready/off` and `/ready/on` switch what `/ready` answers, `PUT /live/off` what `/live` does. Standard library only,
+//! `GET /` answers `HOSTNAME VERSION`, where the version is what the image's file `/version` says. After SIGTERM it serves on for two seconds, as a server does that drains. `PUT
+//! /ready/off` and `/ready/on` switch what `/ready` answers, `PUT /live/off` what `/live` does; each refusal of `/ready` is logged with its
+//! time in microseconds. Standard library only,
 //! linked statically: its image holds nothing else.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const OK: &str = "200 OK";
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
@@ -37,7 +40,7 @@ fn main() {
     let port = std::env::var("PORT").unwrap_or_else(|_| "8080".into());
     let state = Arc::new(State {
         hostname: std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned(),
-        version: std::env::var("VERSION").unwrap_or_else(|_| "v0".into()),
+        version: std::fs::read_to_string("/version").unwrap_or_default().trim().to_owned(),
         ready: AtomicBool::new(true),
         live: AtomicBool::new(true),
     });
@@ -74,9 +77,17 @@ fn answer(mut stream: TcpStream, state: &State) {
         ("PUT", "/ready/off") => switch(&state.ready, false),
         ("PUT", "/ready/on") => switch(&state.ready, true),
         ("PUT", "/live/off") => switch(&state.live, false),
-        (_, "/ready") => health(&state.ready),
+        (_, "/ready") => {
+            let answer = health(&state.ready);
+            if answer.0 != OK {
+                // When a probe was told, for who measures what comes of it.
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+                println!("not ready at {}", now.as_micros());
+            }
+            answer
+        }
         (_, "/live") => health(&state.live),
-        _ => ("200 OK", format!("{} {}\n", state.hostname, state.version)),
+        _ => (OK, format!("{} {}\n", state.hostname, state.version)),
     };
     let _ = write!(
         stream,
@@ -87,9 +98,9 @@ fn answer(mut stream: TcpStream, state: &State) {
 
 fn switch(flag: &AtomicBool, to: bool) -> (&'static str, String) {
     flag.store(to, Ordering::SeqCst);
-    ("200 OK", "ok\n".into())
+    (OK, "ok\n".into())
 }
 
 fn health(flag: &AtomicBool) -> (&'static str, String) {
-    if flag.load(Ordering::SeqCst) { ("200 OK", "ok\n".into()) } else { ("503 Service Unavailable", "off\n".into()) }
+    if flag.load(Ordering::SeqCst) { (OK, "ok\n".into()) } else { ("503 Service Unavailable", "off\n".into()) }
 }

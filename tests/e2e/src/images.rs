@@ -6,6 +6,8 @@ use cri::image_tar::{FileContent, ImageConfig, ImageFile, build};
 pub const BUSYBOX: &str = "gantry.local/busybox:1";
 /// The test server, with busybox beside it.
 pub const SERVER: &str = "gantry.local/server:1";
+/// Images of the test server that differ in what they answer: `gantry.local/server:1` answers `v1`, and so on.
+pub const SERVER_VERSIONS: u32 = 4;
 
 const SERVER_PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/testserver"));
 
@@ -63,35 +65,36 @@ const APPLETS: &[&str] = &[
     "vi",
 ];
 
+/// The image whose server answers `v` and `number`.
+pub fn server(number: u32) -> String {
+    assert!((1..=SERVER_VERSIONS).contains(&number), "there is no version {number}");
+    format!("gantry.local/server:{number}")
+}
+
 /// (name, tar) of each image.
-pub fn all() -> Vec<(&'static str, Vec<u8>)> {
+pub fn all() -> Vec<(String, Vec<u8>)> {
     let base = busybox_files();
-    let mut server = base.clone();
-    server.push(file("server", 0o755, SERVER_PROGRAM.to_vec()));
     let env = vec!["PATH=/bin".to_owned()];
-    let images = [
-        (
-            "busybox",
-            ImageConfig {
-                name: BUSYBOX.into(),
-                command: vec!["/bin/sh".into()],
-                env: env.clone(),
-                ..ImageConfig::default()
-            },
-            base,
-        ),
-        (
-            "server",
-            ImageConfig {
-                name: SERVER.into(),
-                entrypoint: vec!["/server".into()],
-                env,
-                ..ImageConfig::default()
-            },
-            server,
-        ),
-    ];
-    images.into_iter().map(|(name, config, files)| (name, build(&config, &files))).collect()
+    let busybox = ImageConfig {
+        name: BUSYBOX.into(),
+        command: vec!["/bin/sh".into()],
+        env: env.clone(),
+        ..ImageConfig::default()
+    };
+    let mut images = vec![("busybox".to_owned(), build(&busybox, &base))];
+    images.extend((1..=SERVER_VERSIONS).map(|number| {
+        let config = ImageConfig {
+            name: server(number),
+            entrypoint: vec!["/server".into()],
+            env: env.clone(),
+            ..ImageConfig::default()
+        };
+        let mut files = base.clone();
+        files.push(file("server", 0o755, SERVER_PROGRAM.to_vec()));
+        files.push(file("version", 0o644, format!("v{number}\n").into_bytes()));
+        (format!("server-{number}"), build(&config, &files))
+    }));
+    images
 }
 
 fn busybox_files() -> Vec<ImageFile> {

@@ -9,6 +9,7 @@
     reason = "tests run programs and wait for what is outside of this process"
 )]
 
+pub mod api;
 pub mod host;
 pub mod images;
 
@@ -17,6 +18,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Whether the long forms run: the same tests with larger numbers, and with bounds on times that hold on a quiet host.
+pub fn long() -> bool {
+    std::env::var_os("GANTRY_TEST_LONG").is_some_and(|value| !value.is_empty() && value != "0")
+}
 
 /// How long `eventually` waits: `GANTRY_TEST_PATIENCE` seconds, else this.
 const PATIENCE_SECS_DEFAULT: u64 = 90;
@@ -48,6 +54,7 @@ impl Ran {
     /// Panics unless the command failed with `text` in what it printed.
     #[track_caller]
     pub fn refused(self, text: &str) -> Self {
+        assert!(!text.is_empty(), "every text contains nothing: say what is refused");
         assert!(self.code != Some(0), "it should have been refused: {self}");
         assert!(self.stderr.contains(text) || self.stdout.contains(text), "no {text:?} in: {self}");
         self

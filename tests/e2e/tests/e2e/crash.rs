@@ -19,7 +19,7 @@ fn kill_nine_loses_nothing() {
     eprintln!("seed {seed} (GANTRY_TEST_SEED)");
     let mut random = seed;
     let cluster = Arc::new(Cluster::start());
-    cluster.apply(&web("v0"));
+    cluster.apply(&web(1));
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]).ok();
     let client_id = || {

@@ -10,7 +10,7 @@ use super::rollout::web;
 #[test]
 fn people_get_by_with_kubectl() {
     let cluster = Cluster::start();
-    cluster.apply(&web("v1"));
+    cluster.apply(&web(1));
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]).ok();
     reads(&cluster);
@@ -186,7 +186,7 @@ fn deletes(cluster: &Cluster) {
     cluster.kubectl(&["delete", "deployment", "web", "--cascade=foreground", "--timeout=60s"]).ok();
     let left = cluster.field(&["replicasets,pods", "-l", "app=web"], "{.items[*].metadata.name}");
     assert_eq!(left, "", "in the foreground the dependents go first");
-    cluster.apply(&web("v5"));
+    cluster.apply(&web(2));
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
     cluster.kubectl(&["delete", "deployment", "web", "--cascade=background"]).ok();
     eventually("the collector takes the pods", || {

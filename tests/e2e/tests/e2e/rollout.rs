@@ -1,7 +1,8 @@
 //! A Deployment behind a Service: it answers by address and by name, and no request is lost while it rolls.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,11 @@ use e2e_tests::{Cluster, eventually, http_get, images};
 /// New connections a second, over all ways in.
 const RATE: u64 = 200;
 
-pub(crate) fn web(version: &str) -> String {
+/// The long form rolls through the images again and again for this long.
+const LONG: Duration = Duration::from_secs(180);
+
+/// A Deployment of three behind a NodePort, of the server's image `version`, and a pod that stands by.
+pub(crate) fn web(version: u32) -> String {
     format!(
         r#"
 apiVersion: apps/v1
@@ -25,7 +30,6 @@ spec:
       containers:
       - name: server
         image: {image}
-        env: [{{name: VERSION, value: {version}}}]
         ports: [{{containerPort: 8080, name: http}}]
         readinessProbe: {{httpGet: {{path: /ready, port: http}}, periodSeconds: 1}}
 ---
@@ -44,7 +48,7 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{{name: sh, image: {busybox}, command: [sleep, "100000"]}}]
 "#,
-        image = images::SERVER,
+        image = images::server(version),
         busybox = images::BUSYBOX,
     )
 }
@@ -52,8 +56,8 @@ spec:
 #[test]
 fn a_deployment_answers_and_rolls_without_losing_a_request() {
     let cluster = Cluster::start();
-    cluster.apply(&web("v1"));
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
+    cluster.apply(&web(1));
+    settled(&cluster);
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]).ok();
 
     let cluster_ip = cluster.field(&["service", "web"], "{.spec.clusterIP}");
@@ -72,86 +76,168 @@ fn a_deployment_answers_and_rolls_without_losing_a_request() {
         .ok();
     assert!(full.stdout.contains("v1"), "{full}");
 
-    cluster.kubectl(&["scale", "deployment/web", "--replicas=5"]).ok();
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
-    eventually("five endpoints", || {
-        let ips = cluster.field(&["endpoints", "web"], "{.subsets[*].addresses[*].ip}");
-        (ips.split_whitespace().count() == 5).then_some(())
-    });
-    cluster.kubectl(&["scale", "deployment/web", "--replicas=3"]).ok();
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
+    scales(&cluster);
+    rolls_under_load(&cluster, &[&by_service, &by_node]);
+    undoes(&cluster, &by_service);
+}
 
-    let load = Load::start(vec![by_service.clone(), by_node]);
-    for version in ["v2", "v3", "v4"] {
-        cluster.kubectl(&["set", "env", "deployment/web", &format!("VERSION={version}")]).ok();
-        cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]).ok();
-        let body = http_get(&by_service, "/").expect("it answers after the rollout");
-        assert!(body.trim().ends_with(version), "{body} is not of {version}");
+fn settled(cluster: &Cluster) {
+    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]).ok();
+}
+
+fn scales(cluster: &Cluster) {
+    let endpoints = |n: usize| {
+        eventually(&format!("{n} endpoints"), || {
+            let ips = cluster.field(&["endpoints", "web"], "{.subsets[*].addresses[*].ip}");
+            (ips.split_whitespace().count() == n).then_some(())
+        });
+    };
+    for n in [5, 3] {
+        cluster.kubectl(&["scale", "deployment/web", &format!("--replicas={n}")]).ok();
+        settled(cluster);
+        endpoints(n);
     }
-    // `set image` proper, with the same program under another tag-less name of the same image.
-    cluster.kubectl(&["set", "image", "deployment/web", &format!("server={}", images::SERVER)]).ok();
-    let (sent, failures) = load.stop();
+}
+
+/// Sets the image to the second, third and fourth version while requests come in. Each version must answer under load
+/// before the next is set, and after a rollout's end no other does.
+fn rolls_under_load(cluster: &Cluster, targets: &[&str]) {
+    let load = Load::start(targets);
+    let begin = Instant::now();
+    let mut rollouts = 0;
+    loop {
+        for number in 2..=images::SERVER_VERSIONS {
+            let image = format!("server={}", images::server(number));
+            cluster.kubectl(&["set", "image", "deployment/web", &image]).ok();
+            settled(cluster);
+            rollouts += 1;
+            for target in targets {
+                let body = http_get(target, "/").expect("it answers after the rollout");
+                assert!(body.trim().ends_with(&format!(" v{number}")), "{body} is not of version {number}");
+            }
+        }
+        if !e2e_tests::long() || begin.elapsed() >= LONG {
+            break;
+        }
+    }
+    // Until the last of the old pods is gone: they serve on while they end.
+    let all_gone = || cluster.field(&["pods", "-l", "app=web"], "{.items[*].metadata.name}");
+    eventually("the old pods go", || (all_gone().split_whitespace().count() == 3).then_some(()));
+    let took = begin.elapsed();
+    let Seen { sent, answers, failures } = load.stop();
+    eprintln!("{rollouts} rollouts, {sent} requests in {took:.1?}, answered by {answers:?}");
     assert!(
         failures.is_empty(),
         "{} of {sent} requests failed: {:?}",
         failures.len(),
         &failures[..failures.len().min(10)]
     );
-    assert!(sent > RATE, "only {sent} requests were sent");
-
-    let history = cluster.kubectl(&["rollout", "history", "deployment/web"]).ok();
-    for revision in ["1", "2", "3", "4"] {
-        assert!(history.stdout.lines().any(|l| l.starts_with(revision)), "{history}");
+    // The load was as high as it is said to be, and each version had a part in it through each way in.
+    let wanted = RATE * took.as_secs() * 9 / 10;
+    assert!(sent >= wanted, "only {sent} requests were sent in {took:?}, not {wanted}");
+    for number in 1..=images::SERVER_VERSIONS {
+        for target in targets {
+            let key = ((*target).to_owned(), format!("v{number}"));
+            assert!(answers.get(&key).is_some_and(|n| *n > 0), "{key:?} never answered");
+        }
     }
-    cluster.kubectl(&["rollout", "undo", "deployment/web", "--to-revision=1"]).ok();
-    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]).ok();
-    let body = http_get(&by_service, "/").expect("it answers after the undo");
-    assert!(body.trim().ends_with("v1"), "{body}");
+}
+
+fn undoes(cluster: &Cluster, address: &str) {
+    let revisions = || -> Vec<u64> {
+        let history = cluster.kubectl(&["rollout", "history", "deployment/web"]).ok();
+        let first_word = |line: &str| line.split_whitespace().next().and_then(|word| word.parse().ok());
+        history.stdout.lines().filter_map(first_word).collect()
+    };
+    let answers = |version: &str| {
+        settled(cluster);
+        let body = http_get(address, "/").expect("it answers after the undo");
+        assert!(body.trim().ends_with(version), "{body} is not of {version}");
+    };
+    // One revision for each image, the oldest first; that of an image that came again has moved up.
+    let before = revisions();
+    assert_eq!(before.len(), 4, "{before:?}");
+    let last = before[3];
+    if !e2e_tests::long() {
+        assert_eq!(before, [1, 2, 3, 4]);
+    }
+    let shown =
+        cluster.kubectl(&["rollout", "history", "deployment/web", &format!("--revision={}", before[2])]).ok();
+    assert!(shown.stdout.contains(&images::server(3)), "{shown}");
+    // To the one before.
+    cluster.kubectl(&["rollout", "undo", "deployment/web"]).ok();
+    answers(" v3");
+    assert_eq!(revisions(), [before[0], before[1], last, last + 1]);
+    // To one that is named.
+    cluster.kubectl(&["rollout", "undo", "deployment/web", &format!("--to-revision={}", before[0])]).ok();
+    answers(" v1");
+    assert_eq!(revisions(), [before[1], last, last + 1, last + 2]);
+    let current = cluster.field(&["deployment", "web"], "{.spec.template.spec.containers[0].image}");
+    assert_eq!(current, images::server(1));
+}
+
+/// What came of a load.
+#[derive(Default)]
+struct Seen {
+    sent: u64,
+    /// By target and version.
+    answers: BTreeMap<(String, String), u64>,
+    failures: Vec<String>,
 }
 
 /// New connections at a fixed rate; every failure is kept.
 struct Load {
     stop: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    threads: Vec<thread::JoinHandle<Vec<String>>>,
+    threads: Vec<thread::JoinHandle<Seen>>,
 }
 
 impl Load {
-    fn start(targets: Vec<String>) -> Self {
+    fn start(targets: &[&str]) -> Self {
         /// Enough that a slow answer does not hold up the rate.
-        const WORKERS: u64 = 20;
+        const WORKERS: u32 = 20;
         let stop = Arc::new(AtomicBool::new(false));
-        let sent = Arc::new(AtomicU64::new(0));
+        let every = Duration::from_secs(1) * WORKERS / u32::try_from(RATE).expect("RATE is small");
         let threads = (0..WORKERS)
             .map(|worker| {
-                let (stop, sent, targets) = (Arc::clone(&stop), Arc::clone(&sent), targets.clone());
+                let stop = Arc::clone(&stop);
+                let targets: Vec<String> = targets.iter().map(|&target| target.to_owned()).collect();
+                let mut next = Instant::now() + every * worker / WORKERS;
                 thread::spawn(move || {
-                    let every = Duration::from_micros(1_000_000 * WORKERS / RATE);
-                    let mut next = Instant::now()
-                        + every * u32::try_from(worker).unwrap() / u32::try_from(WORKERS).unwrap();
-                    let mut failures = Vec::new();
-                    let mut turn = usize::try_from(worker).unwrap();
-                    while !stop.load(Ordering::Relaxed) {
+                    let mut seen = Seen::default();
+                    // Every worker takes the targets in turn; half of them begin with the second.
+                    for target in targets.iter().cycle().skip(worker as usize % targets.len()) {
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
                         thread::sleep(next.saturating_duration_since(Instant::now()));
                         next += every;
-                        turn += 1;
-                        let target = &targets[turn % targets.len()];
-                        sent.fetch_add(1, Ordering::Relaxed);
-                        if let Err(error) = http_get(target, "/") {
-                            failures.push(format!("{target}: {error}"));
+                        seen.sent += 1;
+                        match http_get(target, "/") {
+                            Ok(body) => {
+                                let version = body.split_whitespace().nth(1).unwrap_or("none").to_owned();
+                                *seen.answers.entry((target.clone(), version)).or_default() += 1;
+                            }
+                            Err(error) => seen.failures.push(format!("{target}: {error}")),
                         }
                     }
-                    failures
+                    seen
                 })
             })
             .collect();
-        Self { stop, sent, threads }
+        Self { stop, threads }
     }
 
-    fn stop(self) -> (u64, Vec<String>) {
+    fn stop(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
-        let failures =
-            self.threads.into_iter().flat_map(|t| t.join().expect("a load thread does not panic")).collect();
-        (self.sent.load(Ordering::Relaxed), failures)
+        let mut all = Seen::default();
+        for thread in self.threads {
+            let seen = thread.join().expect("a load thread does not panic");
+            all.sent += seen.sent;
+            all.failures.extend(seen.failures);
+            for (key, n) in seen.answers {
+                *all.answers.entry(key).or_default() += n;
+            }
+        }
+        all
     }
 }
