@@ -95,8 +95,19 @@ impl Api {
     /// One request on a connection of its own.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let answer = self.connect().and_then(|mut connection| connection.ask(method, path, headers, body));
+        let answer = self.try_ask(method, path, headers, body);
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// As [`Api::ask`], of a server that may end meanwhile.
+    pub fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
+        self.connect()?.ask(method, path, headers, body)
     }
 
     /// A watch, or a list with `watch=true` in its path, from another thread; `seen` gets each event as it arrives and

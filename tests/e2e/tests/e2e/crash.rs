@@ -1,87 +1,184 @@
 //! `kill -9` of the whole process at moments drawn from a seed: nothing acknowledged is lost, no container restarts.
 
+mod moment;
+mod writers;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e_tests::{Cluster, eventually};
+use e2e_tests::api::Api;
+use e2e_tests::{Cluster, eventually, images};
+use moment::{Kind, Moment, Random};
+use serde_json::{Value, json};
+use writers::Memory;
 
 use super::rollout::web;
 
-/// Kills; each somewhere in the first seconds of a rollout.
-const KILLS: u32 = 10;
+/// How often the process is killed; each kind of moment gets its third of it.
+const KILLS: usize = 10;
+const KILLS_LONG: usize = 30;
+
+/// A moment that has not come by then will not.
+const MOMENT_LIMIT: Duration = Duration::from_secs(60);
+
+const PODS: &str = "/api/v1/namespaces/default/pods?labelSelector=app%3Dweb";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/web";
 
 #[test]
 fn kill_nine_loses_nothing() {
     let seed: u64 = std::env::var("GANTRY_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261);
-    eprintln!("seed {seed} (GANTRY_TEST_SEED)");
-    let mut random = seed;
-    let cluster = Arc::new(Cluster::start());
+    let mut random = Random::new(seed);
+    let moments = moment::draw(&mut random, if e2e_tests::long() { KILLS_LONG } else { KILLS });
+    eprintln!("seed {seed} (GANTRY_TEST_SEED), moments {moments:?}");
+    let cluster = Cluster::start();
     cluster.apply(&web(1));
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=90s"]).ok();
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/client", "--timeout=60s"]).ok();
-    let client_id = || {
-        cluster.field(
-            &["pod", "client"],
-            "{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}",
-        )
+    let api = Api::of(&cluster);
+    let bystander = || {
+        let status = &api.ask("GET", "/api/v1/namespaces/default/pods/client", &[], b"").expect(200).json()["status"]
+            ["containerStatuses"][0];
+        (status["containerID"].clone(), status["restartCount"].clone())
     };
-    let first_id = client_id();
+    let bystander_before = bystander();
+    assert_eq!(bystander_before.1, 0);
 
-    for round in 1..=KILLS {
-        // A writer that remembers what was acknowledged, while a rollout goes on.
-        let stop = Arc::new(AtomicBool::new(false));
-        let writer = {
-            let (stop, cluster) = (Arc::clone(&stop), Arc::clone(&cluster));
-            thread::spawn(move || {
-                let mut acknowledged = BTreeMap::new();
-                let mut number = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    number += 1;
-                    let name = format!("kept-{round}-{number}");
-                    let value = format!("{number}");
-                    let ran = cluster.kubectl(&[
-                        "create",
-                        "configmap",
-                        &name,
-                        &format!("--from-literal=v={value}"),
-                    ]);
-                    if ran.code == Some(0) {
-                        acknowledged.insert(name, value);
-                    }
-                }
-                acknowledged
-            })
-        };
-        cluster.kubectl(&["set", "env", "deployment/web", &format!("VERSION=r{round}")]).ok();
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let wait = Duration::from_millis((random >> 33) % 2500);
-        thread::sleep(wait);
-        let status = std::process::Command::new("kill").args(["-9", &cluster.pid().to_string()]).status();
-        assert!(status.expect("kill runs").success());
-        stop.store(true, Ordering::Relaxed);
-        let acknowledged = writer.join().expect("the writer does not panic");
+    let mut memory = Memory::default();
+    let mut caught = 0;
+    for (round, moment) in (1u32..).zip(&moments) {
+        let image = images::server(round % images::SERVER_VERSIONS + 1);
+        let killed = kill_during_rollout(&cluster, &api, &mut memory, random.next(), *moment, &image);
+        caught += usize::from(killed.inside_fdatasync);
         cluster.gantry(&["up"]).ok();
-        for (name, value) in &acknowledged {
-            let found = cluster.field(&["configmap", name], "{.data.v}");
-            assert_eq!(&found, value, "round {round}, killed after {wait:?}: {name} was acknowledged");
+        let what = format!("round {round}, killed at {moment:?}");
+        memory.check(&api, &what);
+        if let Some(generation) = &killed.generation {
+            let found = api.ask("GET", DEPLOYMENT, &[], b"").expect(200).json();
+            assert_eq!(found["spec"]["template"]["spec"]["containers"][0]["image"], image, "{what}");
+            // The controller's note of the revision counts as a change too.
+            let found = found["metadata"]["generation"].as_u64();
+            assert!(found >= generation.as_u64(), "{what}: {found:?}, it was {generation}");
+        } else {
+            set_image(&api, &image).expect("nobody ends the server now");
         }
-        assert_eq!(client_id(), first_id, "round {round}: the bystander was restarted");
+        assert_eq!(bystander(), bystander_before, "{what}: the bystander was restarted");
+        unchanged_containers(&api, &killed.containers, &what);
         cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"]).ok();
-        eventually("old pods go", || {
-            let pods = cluster.field(&["pods", "-l", "app=web"], "{.items[*].metadata.name}");
-            (pods.split_whitespace().count() == 3).then_some(())
-        });
-        let restarts =
-            cluster.field(&["pods", "-l", "app=web"], "{.items[*].status.containerStatuses[0].restartCount}");
-        let why = || {
-            let path = "{.items[*].status.containerStatuses[0].lastState}";
-            cluster.field(&["pods", "-l", "app=web"], path)
-        };
-        let restarted = restarts.split_whitespace().any(|n| n != "0");
-        assert!(!restarted, "round {round}, killed after {wait:?}: restarts {restarts}: {}", why());
-        eprintln!("round {round}: killed after {wait:?}, {} writes kept", acknowledged.len());
+        rolled_out(&api, &image, &what);
+        eprintln!(
+            "{what}{}: {} writes acknowledged, {} under way, {} objects",
+            if killed.inside_fdatasync { " inside an fdatasync" } else { "" },
+            killed.acknowledged,
+            killed.under_way,
+            memory.len()
+        );
+        assert!(killed.acknowledged > 0, "{what}: no write was acknowledged, so nothing was proven");
+    }
+    let fsyncs = moments.iter().filter(|m| m.kind == Kind::Fsync).count();
+    eprintln!(
+        "{caught} of {fsyncs} kills at a write were seen to fall between it and the end of its fdatasync"
+    );
+}
+
+/// What is known of a round.
+struct Killed {
+    /// Container by pod uid, as last seen.
+    containers: BTreeMap<String, String>,
+    /// The Deployment's, when the server lived to acknowledge its change.
+    generation: Option<Value>,
+    inside_fdatasync: bool,
+    acknowledged: usize,
+    under_way: usize,
+}
+
+/// Starts writers and a rollout to `image`, and kills the process at `moment`.
+fn kill_during_rollout(
+    cluster: &Cluster,
+    api: &Api,
+    memory: &mut Memory,
+    seed: u64,
+    moment: Moment,
+    image: &str,
+) -> Killed {
+    let pid = cluster.pid();
+    let writers = memory.start(api, seed);
+    let listed = api.ask("GET", PODS, &[], b"").expect(200).json();
+    let revision = listed["metadata"]["resourceVersion"].as_str().expect("a list has a revision").to_owned();
+    let mut seen = moment::Pods::default();
+    for pod in listed["items"].as_array().expect("a list has items") {
+        seen.update(pod);
+    }
+    let (tell, told) = sync_channel(4);
+    let containers = Arc::new(Mutex::new(seen.containers.clone()));
+    let watch = {
+        let (tell, containers) = (tell.clone(), Arc::clone(&containers));
+        let mut count = 0;
+        api.watch(&format!("{PODS}&watch=true&resourceVersion={revision}"), move |event, _| {
+            count += u64::from(seen.update(&event["object"]) == Some(moment.kind));
+            let now = count == moment.n && moment.kind != Kind::Fsync;
+            if now {
+                moment::kill(pid);
+            }
+            containers.lock().expect("no holder panics").clone_from(&seen.containers);
+            if now {
+                let _ = tell.try_send(false);
+            }
+            !now
+        })
+    };
+    let store = cluster.data.join("store");
+    // An early moment may cut off even this answer.
+    let generation = set_image(api, image).ok();
+    if moment.kind == Kind::Fsync {
+        let _ = tell.try_send(moment::kill_at_write(pid, &store, moment.n, MOMENT_LIMIT));
+    }
+    let inside_fdatasync = match told.recv_timeout(MOMENT_LIMIT) {
+        Ok(inside) => inside,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => panic!("{moment:?} did not come"),
+    };
+    watch.join().expect("the watch does not panic");
+    let (acknowledged, under_way) = memory.stop(writers);
+    let containers = containers.lock().expect("no holder panics").clone();
+    Killed { containers, generation, inside_fdatasync, acknowledged, under_way }
+}
+
+/// What `kubectl set image` sends; the Deployment's new generation.
+#[track_caller]
+fn set_image(api: &Api, image: &str) -> std::io::Result<Value> {
+    let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "server", "image": image}]}}}});
+    let headers = [("Content-Type", "application/strategic-merge-patch+json")];
+    let answer = api.try_ask("PATCH", DEPLOYMENT, &headers, patch.to_string().as_bytes())?;
+    Ok(answer.expect(200).json()["metadata"]["generation"].clone())
+}
+
+/// A pod that was there before the kill, and is there after it, has the container that it had.
+#[track_caller]
+fn unchanged_containers(api: &Api, before: &BTreeMap<String, String>, what: &str) {
+    let pods = api.ask("GET", PODS, &[], b"").expect(200).json();
+    let mut now = moment::Pods::default();
+    for pod in pods["items"].as_array().expect("a list has items") {
+        now.update(pod);
+    }
+    for (uid, container) in &now.containers {
+        if let Some(before) = before.get(uid) {
+            assert_eq!(container, before, "{what}: the container of pod {uid} is another");
+        }
+    }
+}
+
+/// The old pods end, and the new ones never restarted.
+#[track_caller]
+fn rolled_out(api: &Api, image: &str, what: &str) {
+    let pods = eventually("the old pods go", || {
+        let pods = api.ask("GET", PODS, &[], b"").expect(200).json();
+        pods["items"].as_array().filter(|items| items.len() == 3).cloned()
+    });
+    for pod in pods {
+        assert_eq!(pod["spec"]["containers"][0]["image"], image, "{what}");
+        let status = &pod["status"]["containerStatuses"][0];
+        assert_eq!(status["restartCount"], 0, "{what}: {status:#}");
+        assert_eq!(status["ready"], true, "{what}: {status:#}");
     }
 }
