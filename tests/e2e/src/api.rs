@@ -6,7 +6,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -115,7 +115,7 @@ impl Api {
     pub fn watch(
         &self,
         path: &str,
-        mut seen: impl FnMut(Value, Instant) -> bool + Send + 'static,
+        mut seen: impl FnMut(Value, SystemTime) -> bool + Send + 'static,
     ) -> std::thread::JoinHandle<()> {
         // The watch is established when this returns: what happens next is seen.
         let mut connection = self.connect().expect("the server accepts a connection");
@@ -126,7 +126,7 @@ impl Api {
         std::thread::spawn(move || {
             let mut pending = Vec::new();
             while let Ok(Some(chunk)) = connection.chunk() {
-                let arrived = Instant::now();
+                let arrived = SystemTime::now();
                 pending.extend(chunk);
                 while let Some(end) = pending.iter().position(|&b| b == b'\n') {
                     let line: Vec<u8> = pending.drain(..=end).collect();
