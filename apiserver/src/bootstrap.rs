@@ -43,7 +43,7 @@ pub struct Config {
     pub identity: String,
     /// A uid of this run of the server, for the lease's holder.
     pub run_uid: String,
-    /// What clients' certificates are verified against; published for extension API servers.
+    /// What clients' certificates are verified against; published for extension API servers. Empty without it.
     pub client_ca_pem: String,
 }
 
@@ -79,7 +79,10 @@ pub async fn run(objects: Arc<dyn Objects>, config: &Config, now: Timestamp) -> 
         endpoint_slice(config),
         &["endpoints", "ports"],
     )));
-    work.push(Box::pin(ensure_content(objects, "", "configmaps", authentication_config(config), &["data"])));
+    if !config.client_ca_pem.is_empty() {
+        let published = authentication_config(config);
+        work.push(Box::pin(ensure_content(objects, "", "configmaps", published, &["data"])));
+    }
     work.push(Box::pin(ensure(objects, "", "configmaps", "kube-system", token_tracking(now))));
     work.push(Box::pin(renew_identity(objects, config, now)));
     first_error(join_all(work).await)

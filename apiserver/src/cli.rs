@@ -20,6 +20,7 @@ use pki::{Authority, CertificateRequest, Identity, PkiDirectory, TokenKey};
 use crate::alloc;
 use crate::assembly::{self, Assembly, ISSUER};
 use crate::config::Config;
+use crate::runtime_config::RuntimeConfig;
 use crate::seams::Features;
 
 /// The Kubernetes API server
@@ -80,7 +81,7 @@ pub struct Args {
     /// Turn feature gates on or off: Name=true,Other=false
     #[arg(long, default_value = "", value_name = "GATES")]
     feature_gates: String,
-    /// Group versions to serve that are off by default: group/version=true
+    /// What to serve or not, whatever the default: group/version=true, group/version/resource=true, api/all=true
     #[arg(long, default_value = "", value_name = "VERSIONS")]
     runtime_config: String,
     /// How long a request other than a watch may take
@@ -238,7 +239,6 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         }
         None => None,
     };
-    let runtime_config = component::config::parse_bool_map(&args.runtime_config).map_err(ConfigError)?;
     let config = Config {
         anonymous_auth: args.anonymous_auth,
         request_timeout: args.request_timeout,
@@ -247,7 +247,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         features: features(&args.feature_gates)?,
         event_ttl: args.event_ttl,
         kubelet_tls,
-        runtime_config: runtime_config.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
+        runtime_config: RuntimeConfig::parse(&args.runtime_config)?,
     };
     let listener =
         tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;

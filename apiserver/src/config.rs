@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::runtime_config::RuntimeConfig;
 use crate::seams::{Admission, Allocator, Authenticator, Authorizer, Features, Objects, Special, Strategy};
 
 /// The version that the server says it is.
@@ -36,8 +37,8 @@ pub struct Config {
     pub event_ttl: Duration,
     /// TLS towards kubelets, with the server's client certificate. Without it log, exec and the like are refused.
     pub kubelet_tls: Option<Arc<rustls::ClientConfig>>,
-    /// Group versions that are served although they are off by default, such as `resource.k8s.io/v1beta1`.
-    pub runtime_config: Vec<String>,
+    /// What is served besides or instead of what is on by default.
+    pub runtime_config: RuntimeConfig,
 }
 
 impl Default for Config {
@@ -50,7 +51,7 @@ impl Default for Config {
             features: Features::default(),
             event_ttl: Duration::from_secs(3600),
             kubelet_tls: None,
-            runtime_config: Vec::new(),
+            runtime_config: RuntimeConfig::default(),
         }
     }
 }

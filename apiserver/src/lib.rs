@@ -28,6 +28,7 @@ pub mod openapi;
 pub mod registry;
 pub mod response;
 pub mod routes;
+pub mod runtime_config;
 pub mod seams;
 pub mod server;
 pub mod special;

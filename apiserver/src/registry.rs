@@ -125,8 +125,7 @@ impl Registry {
         let mut resources: BTreeMap<(String, String), BTreeMap<String, Arc<Resource>>> = BTreeMap::new();
         let mut served = Vec::new();
         for info in deps.kinds.resources() {
-            let asked = config.runtime_config.iter().any(|gv| *gv == info.api_version());
-            if !info.served_by_default && !asked {
+            if !config.runtime_config.serves(info) {
                 continue;
             }
             let resource = Arc::new(describe(&deps.kinds, info));

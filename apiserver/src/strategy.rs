@@ -8,6 +8,7 @@ use crate::seams::Strategy;
 
 pub(crate) mod check;
 pub(crate) mod diff;
+pub(crate) mod gated;
 pub(crate) mod internal_form;
 pub(crate) mod rules;
 #[cfg(test)]

@@ -187,7 +187,14 @@ impl Packer {
         for field in &ty.fields {
             self.string(&field.name);
             self.number(field.proto as usize);
-            let flags = [field.pointer, field.always, field.omitzero, field.required, field.map_atomic];
+            let flags = [
+                field.pointer,
+                field.always,
+                field.omitzero,
+                field.required,
+                field.map_atomic,
+                field.map_granular,
+            ];
             self.body.push(flags.iter().enumerate().map(|(bit, on)| u8::from(*on) << bit).sum());
             for text in [&field.list, &field.patch, &field.merge, &field.default] {
                 self.string(text);

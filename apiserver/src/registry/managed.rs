@@ -47,6 +47,15 @@ impl Versions for Served<'_> {
 /// The fields that upstream's strategy resets on writes through the subresource.
 fn reset_fields(resource: &Resource, subresource: &str) -> Set {
     match (subresource, resource.group(), resource.plural()) {
+        ("", "certificates.k8s.io", "certificatesigningrequests") => {
+            Set::of_fields(&[&["spec"], &["status"]])
+        }
+        ("status", "certificates.k8s.io", "certificatesigningrequests") => {
+            Set::of_fields(&[&["spec"], &["status", "conditions"]])
+        }
+        ("approval", "certificates.k8s.io", "certificatesigningrequests") => {
+            Set::of_fields(&[&["spec"], &["status", "certificate"]])
+        }
         ("", ..) | ("ephemeralcontainers", ..) if resource.traits.has_status => {
             Set::of_fields(&[&["status"]])
         }

@@ -59,7 +59,7 @@ impl Registry {
         if resource.info.custom {
             sort_keys(object);
         } else {
-            kinds::normalise::normalise(resource.hub_info.ty.get(), object);
+            kinds::normalise::normalise_stored(resource.hub_info.ty.get(), object);
         }
     }
 

@@ -101,6 +101,13 @@ impl Registry {
         if let Some(strategy) = self.strategy(resource) {
             strategy.prepare_create(context, object);
         }
+        crate::strategy::gated::drop_disabled(
+            context.features,
+            resource.group(),
+            resource.plural(),
+            object,
+            None,
+        );
     }
 
     /// `BeforeUpdate` without validation, on hub objects. The result is in canonical form.
@@ -125,6 +132,10 @@ impl Registry {
         set_generation(object, old_generation);
         if let Some(strategy) = self.strategy(resource) {
             strategy.prepare_update(context, object, old);
+        }
+        if context.subresource != "status" {
+            let (group, plural) = (resource.group(), resource.plural());
+            crate::strategy::gated::drop_disabled(context.features, group, plural, object, Some(old));
         }
         super::object::set_type(object, &resource.hub);
         self.normalise(resource, object);

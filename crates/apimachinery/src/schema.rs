@@ -86,7 +86,7 @@ impl std::fmt::Debug for Lazy {
 }
 
 /// A struct's fields, in upstream's (Go and protobuf) order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Struct {
     pub fields: Vec<Field>,
     /// Index into `fields` by JSON name.
@@ -107,7 +107,7 @@ impl Struct {
 }
 
 /// One field of a struct.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Field {
     pub name: String,
     pub ty: Lazy,

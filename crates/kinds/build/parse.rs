@@ -53,6 +53,7 @@ pub(crate) struct Field {
     pub(crate) omitzero: bool,
     pub(crate) required: bool,
     pub(crate) map_atomic: bool,
+    pub(crate) map_granular: bool,
     /// `atomic`, `set`, `map(k1,k2="default")` or empty.
     pub(crate) list: String,
     pub(crate) patch: String,
@@ -193,6 +194,7 @@ fn field(name: &str, ty: &str, rest: &[&str]) -> Option<Field> {
             }
             Some(("list", value)) => field.list = value.into(),
             Some(("map", "atomic")) => field.map_atomic = true,
+            Some(("map", "granular")) => field.map_granular = true,
             Some(("patch", value)) => field.patch = value.into(),
             Some(("merge", value)) => field.merge = value.into(),
             Some(("default", value)) => field.default = value.into(),

@@ -69,9 +69,10 @@ impl Maker {
         let list = reader.string();
         let (patch, merge, default) = (reader.string(), reader.string(), reader.string());
         let map_type = if flag(4) { MapType::Atomic } else { MapType::Granular };
+        let ty = self.lazy(reader, list, map_type);
         Field {
             name,
-            ty: self.lazy(reader, list, map_type),
+            ty: if flag(5) { granular(&ty) } else { ty },
             required: flag(3),
             pointer: flag(0),
             omitempty: !flag(1),
@@ -135,6 +136,21 @@ impl Maker {
         };
         Arc::new(Type { name, kind })
     }
+}
+
+/// The same type, walked into where the struct itself would be one value.
+fn granular(ty: &Lazy) -> Lazy {
+    let ty = ty.clone();
+    Lazy::new(move || {
+        let ty = ty.get();
+        match &ty.kind {
+            TypeKind::Struct(body) if body.atomic => {
+                let body = Struct { atomic: false, ..body.clone() };
+                Arc::new(Type { name: ty.name.clone(), kind: TypeKind::Struct(body) })
+            }
+            _ => Arc::clone(ty),
+        }
+    })
 }
 
 fn scalar(word: &str) -> Scalar {

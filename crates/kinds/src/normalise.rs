@@ -13,21 +13,34 @@ use crate::scalar;
 
 /// Brings `value`, which `decode::check` has accepted, into canonical form.
 pub fn normalise(ty: &Type, value: &mut Value) {
-    normalise_in(ty, None, value);
+    normalise_in(ty, None, value, Form::Decoded);
+}
+
+/// As [`normalise`], for what is stored: storage is protobuf, which cannot tell an empty list or map from none, so that
+/// what comes back is none. Up to then the two differ: managedFields say who sent an empty list.
+pub fn normalise_stored(ty: &Type, value: &mut Value) {
+    normalise_in(ty, None, value, Form::Stored);
+}
+
+/// Which round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Decoded,
+    Stored,
 }
 
 /// `owner` is the struct type around the value; see `decode`.
-fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value) {
+fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value, form: Form) {
     match &ty.kind {
         TypeKind::Scalar(kind) => canonical(*kind, value),
-        TypeKind::Struct(body) => structure(ty, body, value),
+        TypeKind::Struct(body) => structure(ty, body, value, form),
         TypeKind::List(list) => {
             let element = list.element.get();
             for item in value.as_array_mut().into_iter().flatten() {
                 if item.is_null() {
                     *item = zero(element);
                 }
-                normalise_in(element, owner, item);
+                normalise_in(element, owner, item, form);
             }
         }
         TypeKind::Map { value: target, .. } => {
@@ -37,7 +50,7 @@ fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value) {
                     if item.is_null() {
                         *item = zero(target);
                     }
-                    normalise_in(target, owner, item);
+                    normalise_in(target, owner, item, form);
                 }
                 object.sort_keys();
             }
@@ -47,21 +60,23 @@ fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value) {
                 && ty.name.starts_with("v1.JSONSchemaPropsOr")
             {
                 if value.is_object() {
-                    normalise(owner, value);
+                    normalise_in(owner, None, value, form);
                 } else if let Some(items) = value.as_array_mut() {
-                    items.iter_mut().filter(|item| item.is_object()).for_each(|item| normalise(owner, item));
+                    for item in items.iter_mut().filter(|item| item.is_object()) {
+                        normalise_in(owner, None, item, form);
+                    }
                 }
             }
         }
     }
 }
 
-fn structure(ty: &Type, body: &Struct, value: &mut Value) {
+fn structure(ty: &Type, body: &Struct, value: &mut Value, form: Form) {
     let mut given = value.take().into_object().unwrap_or_default();
     let mut object = Object::with_capacity(given.len());
     for field in &body.fields {
         let item = given.get_mut(&field.name).map(Value::take).filter(|item| !item.is_null());
-        if let Some(item) = kept(ty, field, item) {
+        if let Some(item) = kept(ty, field, item, form) {
             object.insert(&field.name, item);
         }
     }
@@ -69,12 +84,12 @@ fn structure(ty: &Type, body: &Struct, value: &mut Value) {
 }
 
 /// What a field shows of its value; `None` leaves it out.
-fn kept(owner: &Type, field: &Field, item: Option<Value>) -> Option<Value> {
+fn kept(owner: &Type, field: &Field, item: Option<Value>, form: Form) -> Option<Value> {
     let ty = field.ty.get();
     let Some(mut item) = item else {
         return absent(ty, field);
     };
-    normalise_in(ty, Some(owner), &mut item);
+    normalise_in(ty, Some(owner), &mut item, form);
     if field.pointer {
         return Some(item);
     }
@@ -90,9 +105,8 @@ fn kept(owner: &Type, field: &Field, item: Option<Value>) -> Option<Value> {
             _ => false,
         },
     };
-    // Storage is protobuf, which cannot tell an empty list or map from none: what comes back is none.
     let hollow = empty && (item.is_array() || item.is_object());
-    if hollow && !field.omitempty {
+    if hollow && !field.omitempty && form == Form::Stored {
         return Some(Value::NULL);
     }
     (!(empty && field.omitempty)).then_some(item)
@@ -236,6 +250,17 @@ mod tests {
             "{}",
             r#"{"metadata":{},"spec":{"audiences":null,"expirationSeconds":null,"boundObjectRef":null},"status":{"token":"","expirationTimestamp":null}}"#,
         );
+    }
+
+    #[test]
+    fn an_empty_list_is_none_once_it_is_stored() {
+        let role = r#"{"metadata":{},"rules":[]}"#;
+        check("rbac.authorization.k8s.io/v1 Role", role, role);
+        let registry = Registry::builtin();
+        let ty = registry.type_of("rbac.authorization.k8s.io", "v1", "Role").unwrap();
+        let mut value = Value::from_json(role.as_bytes()).unwrap();
+        normalise_stored(&ty, &mut value);
+        assert_eq!(value.to_json_string(), r#"{"metadata":{},"rules":null}"#);
     }
 
     #[test]

@@ -186,8 +186,8 @@ impl Scope<'_> {
                 write!(text, "({})", self.list_keys(property))?;
             }
         }
-        if property["x-kubernetes-map-type"] == "atomic" {
-            text.push_str(" map=atomic");
+        if let Some(map) = property["x-kubernetes-map-type"].as_str() {
+            write!(text, " map={map}")?;
         }
         if let Some(strategy) = property["x-kubernetes-patch-strategy"].as_str() {
             write!(text, " patch={strategy}")?;

@@ -52,9 +52,6 @@ impl Strategy for Pod {
         mirror_account(pod);
         scheduling::merge_label_keys(pod);
         security::take_app_armor_annotations(pod);
-        if !ctx.features.enabled("ContainerStopSignals") {
-            drop_stop_signals(pod);
-        }
     }
 
     fn prepare_update(&self, ctx: &StrategyContext<'_>, pod: &mut Value, old: &Value) {
@@ -140,19 +137,6 @@ fn mirror_account(pod: &mut Value) {
     if !name.is_empty() {
         pod.set_at(&["spec", "serviceAccountName"], name.as_str());
         pod.set_at(&["spec", "serviceAccount"], name);
-    }
-}
-
-/// The field exists only where its gate is on.
-fn drop_stop_signals(pod: &mut Value) {
-    for list in ["containers", "initContainers"] {
-        let containers = pod.at_mut(&["spec", list]).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            container.remove_at(&["lifecycle", "stopSignal"]);
-            if container.at(&["lifecycle"]).is_some_and(|l| crate::strategy::check::same(Some(l), None)) {
-                container.remove_at(&["lifecycle"]);
-            }
-        }
     }
 }
 

@@ -4,6 +4,9 @@ use apimachinery::Value;
 
 use super::{at, core, each, pod, set, set_text, text};
 
+/// Counts the templates of a DaemonSet.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 pub(super) fn defaults(kind: &str, value: &mut Value) {
     let spec = match kind {
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => at(value, "spec"),
@@ -16,6 +19,9 @@ pub(super) fn defaults(kind: &str, value: &mut Value) {
         _ => daemon_set(spec),
     }
     pod::template(at(spec, "template"));
+    if kind == "DaemonSet" {
+        template_generation(at(value, "metadata"));
+    }
 }
 
 fn deployment(spec: &mut Value) {
@@ -60,4 +66,12 @@ fn daemon_set(spec: &mut Value) {
         set(rolling, "maxSurge", 0);
     }
     set(spec, "revisionHistoryLimit", 10);
+}
+
+/// The published form of what is a number inside: who sends none sends 0, and the strategy raises it.
+fn template_generation(meta: &mut Value) {
+    let annotations = at(meta, "annotations");
+    if annotations.get(TEMPLATE_GENERATION).is_none() {
+        set(annotations, TEMPLATE_GENERATION, "0");
+    }
 }

@@ -54,6 +54,7 @@ fn created_objects_get_upstreams_defaults() {
         let mut made = sent.clone();
         let report = canonicalise(&resource, &mut made, &Context::default());
         assert_eq!(report.error, None, "{name}");
+        crate::normalise::normalise_stored(resource.ty.get(), &mut made);
         let (sent, made) = (of(&sent), of(&made));
         let added: BTreeMap<_, _> =
             made.into_iter().filter(|(path, value)| sent.get(path) != Some(value)).collect();

@@ -66,6 +66,10 @@ async fn run(args: &Args) -> Result<()> {
             let mut verdicts = Vec::new();
             for line in files::lines(&args.dir.join(format!("{file}.jsonl")))? {
                 verdicts.push(files::request_line(&server, &line).await?);
+                if line["method"] == "POST" && line["path"] == "/api/v1/namespaces" && line["status"] == 201 {
+                    let name = line["body"]["metadata"]["name"].as_str();
+                    account(&server, name.unwrap_or("none")).await?;
+                }
             }
             if wanted(file) {
                 report(args, file, &verdicts);
@@ -107,20 +111,21 @@ async fn run(args: &Args) -> Result<()> {
 
 /// What the one-line recordings take for granted: their namespaces with a ServiceAccount each.
 async fn prepare(server: &Server) -> Result<()> {
-    for namespace in ["gold"] {
-        for (path, body) in [
-            ("/api/v1/namespaces".to_owned(), serde_json::json!({"metadata": {"name": namespace}})),
-            (
-                format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
-                serde_json::json!({"metadata": {"name": "default"}}),
-            ),
-        ] {
-            let line = serde_json::json!({
-                "name": "prepare", "method": "POST", "path": path, "body": body, "status": 201, "response": {},
-            });
-            files::request_line(server, &line).await?;
-        }
-    }
+    post(server, "/api/v1/namespaces", "gold").await?;
+    account(server, "gold").await
+}
+
+/// The account that pods of a namespace get: the recorder stood in for the controller that makes it.
+async fn account(server: &Server, namespace: &str) -> Result<()> {
+    post(server, &format!("/api/v1/namespaces/{namespace}/serviceaccounts"), "default").await
+}
+
+async fn post(server: &Server, path: &str, name: &str) -> Result<()> {
+    let line = serde_json::json!({
+        "name": "prepare", "method": "POST", "path": path, "body": {"metadata": {"name": name}}, "status": 201,
+        "response": {},
+    });
+    files::request_line(server, &line).await?;
     Ok(())
 }
 

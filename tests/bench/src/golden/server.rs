@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use apiserver::response::Response;
+use apiserver::runtime_config::RuntimeConfig;
 use apiserver::seams::UserInfo;
 use bytes::Bytes;
 use client::TransportRequest;
@@ -47,15 +48,28 @@ impl Answer {
     }
 }
 
+/// The port of the recorded server, which stands in its objects.
+const PORT: u16 = 27443;
+
 /// A server as a real one, with the recordings' service range, in memory.
-async fn start(env: env::Env, tasks: component::Tasks) -> Result<std::sync::Arc<apiserver::ApiServer>> {
+async fn start(
+    env: env::Env,
+    tasks: component::Tasks,
+    every_api: bool,
+) -> Result<std::sync::Arc<apiserver::ApiServer>> {
     let authority = pki::Authority::create("golden", env.clock.now())?;
     let ca_pem = authority.certificate_pem();
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
-    let bootstrap =
-        apiserver::assembly::bootstrap_config(&env, address, 6443, &["10.96.0.0/16".to_owned()], ca_pem)?;
+    // The recorded server knew its users by tokens: it had no authority of clients to publish.
+    let range = ["10.96.0.0/16".to_owned()];
+    let bootstrap = apiserver::assembly::bootstrap_config(&env, address, PORT, &range, "")?;
     let assembly = apiserver::assembly::Assembly {
-        config: apiserver::Config { features: apiserver::cli::features("")?, ..apiserver::Config::default() },
+        config: apiserver::Config {
+            features: apiserver::cli::features("")?,
+            advertise_address: format!("{address}:{PORT}"),
+            runtime_config: if every_api { RuntimeConfig::everything() } else { RuntimeConfig::default() },
+            ..apiserver::Config::default()
+        },
         client_ca_pem: ca_pem.to_owned(),
         token_key: pki::TokenKey::generate()?,
         issuer: apiserver::assembly::ISSUER.to_owned(),
@@ -75,9 +89,18 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Result<Self> {
+        Self::with(false).await
+    }
+
+    /// One that serves every API that there is, not only what is on by default.
+    pub async fn with_every_api() -> Result<Self> {
+        Self::with(true).await
+    }
+
+    async fn with(every_api: bool) -> Result<Self> {
         let env = env::Env::real();
         let tasks = component::Tasks::new("golden");
-        let server = start(env, tasks.clone()).await.context("start the API server")?;
+        let server = start(env, tasks.clone(), every_api).await.context("start the API server")?;
         Ok(Self { server, tasks })
     }
 

@@ -1,6 +1,6 @@
 //! What upstream warns of in pods and pod templates without refusing it.
 
-use apimachinery::{Path, Value};
+use apimachinery::{Object, Path, Value};
 
 use crate::strategy::check::{members, quantity};
 use crate::values::text;
@@ -83,10 +83,15 @@ fn volumes(found: &mut Vec<String>, spec: &Value, path: &Path) {
                 found.push(format!("{}: {why}", path.child(shown)));
             }
         }
-        if let Some(projected) = volume.get("projected")
-            && projected.array_at(&["sources"]).is_empty()
-        {
-            found.push(format!("volume {:?} (Projected) has no sources provided", text(volume, &["name"])));
+        if let Some(projected) = volume.get("projected") {
+            let sources = projected.array_at(&["sources"]);
+            let empty = sources.iter().filter(|s| s.as_object().is_some_and(Object::is_empty)).count();
+            for _ in 0..empty.max(usize::from(sources.is_empty())) {
+                found.push(format!(
+                    "volume {:?} (Projected) has no sources provided",
+                    text(volume, &["name"])
+                ));
+            }
         }
     }
 }
