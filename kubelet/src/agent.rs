@@ -16,6 +16,7 @@ use crate::api::{Node, Pod, Service};
 use crate::config::Config;
 use crate::host::{Facts, Host};
 use crate::images::Images;
+use crate::metrics::KubeletMetrics;
 use crate::objects::Objects;
 use crate::pod::config::NodeSettings;
 use crate::pod::dns::{NodeDns, parse_resolv_conf};
@@ -49,6 +50,7 @@ pub(crate) struct Agent {
     pub(crate) tokens: Tokens,
     pub(crate) images: Images,
     pub(crate) pods: Pods,
+    pub(crate) metrics: KubeletMetrics,
     /// Seconds since when conditions of the node hold; see `node`.
     pub(crate) pressure: Mutex<crate::node::Pressure>,
 }
@@ -76,13 +78,7 @@ impl Agent {
         reason: &str,
         message: impl Into<String>,
     ) {
-        let list = if pod.spec.init_containers.iter().any(|c| c.name == container.name) {
-            "initContainers"
-        } else if pod.spec.ephemeral_containers.iter().any(|c| c.name == container.name) {
-            "ephemeralContainers"
-        } else {
-            "containers"
-        };
+        let list = list_of(pod, container);
         let object = ObjectReference::of(&resources::PODS, &pod.metadata)
             .field_path(format!("spec.{list}{{{}}}", container.name));
         self.recorder.event(&object, kind, reason, message);
@@ -116,6 +112,17 @@ impl Agent {
             cluster_domain: kubelet.cluster_domain.clone(),
             host: parse_resolv_conf(&String::from_utf8_lossy(&text)),
         }
+    }
+}
+
+/// The field of the specification that the container stands in.
+pub(crate) fn list_of(pod: &Pod, container: &Container) -> &'static str {
+    if pod.spec.init_containers.iter().any(|c| c.name == container.name) {
+        "initContainers"
+    } else if pod.spec.ephemeral_containers.iter().any(|c| c.name == container.name) {
+        "ephemeralContainers"
+    } else {
+        "containers"
     }
 }
 

@@ -15,7 +15,7 @@ use client::Client;
 use component::flags::{host_name, read_file};
 use component::run::ConfigError;
 use component::serving::{Serving, health_only};
-use component::{LogArgs, Metrics, Tasks};
+use component::{LogArgs, Tasks};
 use cri::ContainerdRuntime;
 
 use crate::api::node::Taint;
@@ -247,7 +247,6 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), AnyError> {
             runtime: Arc::new(runtime),
             host: Arc::new(RealHost),
             pods: Arc::new(handle),
-            metrics: Metrics::new(),
         };
         server::run(server_config(&config)?, deps).await?;
     }

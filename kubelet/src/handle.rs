@@ -20,6 +20,15 @@ impl Handle {
     pub fn pods(&self) -> Vec<View> {
         self.0.pods.views()
     }
+    /// What the kubelet does, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        self.0.metrics.count(&self.pods());
+        self.0.metrics.registry.render()
+    }
+    /// What the probes of the node's pods say.
+    pub fn probe_metrics(&self) -> String {
+        self.0.metrics.probe_registry.render()
+    }
     /// Of pods of one name the one that is not on its way out.
     pub fn find_pod(&self, namespace: &str, name: &str) -> Option<View> {
         let mut found = self.pods();
@@ -30,6 +39,15 @@ impl Handle {
 }
 
 impl PodLookup for Handle {
+    fn metrics(&self) -> String {
+        self.metrics()
+    }
+    fn probe_metrics(&self) -> String {
+        self.probe_metrics()
+    }
+    fn cgroup(&self, namespace: &str, name: &str) -> Option<String> {
+        Some(crate::pod::prepare::cgroup(&self.0, &self.find_pod(namespace, name)?.pod).0)
+    }
     fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let view = self.find_pod(namespace, name)?;
         Some(Arc::new(Pod { status: view.status, ..(*view.pod).clone() }))

@@ -13,6 +13,7 @@ pub mod handle;
 pub mod host;
 pub mod images;
 mod logs;
+mod metrics;
 pub mod node;
 mod objects;
 pub mod pod;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::handle::Handle;
 use crate::host::Host;
 use crate::images::Images;
+use crate::metrics::KubeletMetrics;
 use crate::node;
 use crate::objects::Objects;
 use crate::pods::{self, Pods};
@@ -83,6 +84,7 @@ pub async fn run(config: Config, deps: Deps) -> Result<Handle, Error> {
         tokens: Tokens::default(),
         images: Images::new(config.kubelet.parallel_pulls()),
         pods: Pods::default(),
+        metrics: KubeletMetrics::new(&config.node_name),
         pressure: Mutex::default(),
         runtime_name: version.runtime_name,
         runtime_version: version.runtime_version,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::Client;
-use component::{Metrics, Tasks};
+use component::Tasks;
 use cri::Runtime;
 use env::Env;
 use http::{Request, StatusCode};
@@ -68,6 +68,12 @@ pub struct ServerConfig {
 
 /// The kubelet's knowledge of its pods.
 pub trait PodLookup: Send + Sync + fmt::Debug {
+    /// `/metrics`.
+    fn metrics(&self) -> String;
+    /// `/metrics/probes`.
+    fn probe_metrics(&self) -> String;
+    /// A pod's control group, as a path below the mounted hierarchy.
+    fn cgroup(&self, namespace: &str, name: &str) -> Option<String>;
     /// The pod with this name that the node runs or is to run, with its newest status.
     fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>>;
 }
@@ -82,7 +88,6 @@ pub struct ServerDeps {
     pub runtime: Arc<dyn Runtime>,
     pub host: Arc<dyn Host>,
     pub pods: Arc<dyn PodLookup>,
-    pub metrics: Metrics,
 }
 
 /// Why the server did not start.
@@ -118,6 +123,7 @@ pub async fn run(config: ServerConfig, deps: ServerDeps) -> Result<SocketAddr, S
         deps.env.clock.clone(),
         &config.node_name,
         config.root_dir.clone(),
+        Arc::clone(&deps.pods),
     );
     let server = Arc::new(Server { config, deps, auth, stats });
     let tasks = server.deps.tasks.child("kubelet server");
@@ -224,18 +230,18 @@ impl Server {
                 Ok(summary) => answer::json(&summary),
                 Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
             },
-            Route::Metrics => {
-                answer::whole(StatusCode::OK, component::metrics::CONTENT_TYPE, self.deps.metrics.render())
-            }
-            Route::MetricsResource => answer::whole(
-                StatusCode::OK,
-                component::metrics::CONTENT_TYPE,
-                self.stats.resource_metrics().await,
-            ),
+            Route::Metrics => metrics(self.deps.pods.metrics()),
+            Route::MetricsProbes => metrics(self.deps.pods.probe_metrics()),
+            Route::MetricsResource => metrics(self.stats.resource_metrics().await),
+            Route::MetricsCadvisor => metrics(self.stats.cadvisor_metrics().await),
             Route::Configz => answer::json(&serde_json::json!({"kubeletconfig": self.config.configz})),
             Route::Logs(path) => files::serve(&self.config.log_dir, &path),
         }
     }
+}
+
+fn metrics(text: String) -> Answer {
+    answer::whole(StatusCode::OK, component::metrics::CONTENT_TYPE, text)
 }
 
 #[cfg(test)]

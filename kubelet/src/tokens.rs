@@ -107,11 +107,11 @@ impl Tokens {
     }
 }
 
-/// When a token made at `now` is to be replaced.
+/// When a token made at `now` is to be replaced: never at once, whatever our clock and the server's disagree about.
 fn refresh_at(now: Timestamp, expires_at: Timestamp, jitter_secs: u64) -> Timestamp {
     let life = Duration::try_from(expires_at.duration_since(now)).unwrap_or(Duration::ZERO);
     let age = (life * 4 / 5).min(AGE_MAX);
-    after(now, age.saturating_sub(Duration::from_secs(jitter_secs)))
+    after(now, age.saturating_sub(Duration::from_secs(jitter_secs)).max(JITTER))
 }
 
 #[cfg(test)]
@@ -124,6 +124,6 @@ mod tests {
         assert_eq!(refresh_at(at(0), at(1000), 0), at(800));
         assert_eq!(refresh_at(at(0), at(1000), 7), at(793));
         assert_eq!(refresh_at(at(0), at(10 * 86_400), 0), at(86_400));
-        assert_eq!(refresh_at(at(5), at(0), 9), at(5));
+        assert_eq!(refresh_at(at(5), at(0), 9), at(15));
     }
 }

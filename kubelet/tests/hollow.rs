@@ -11,6 +11,7 @@ use component::Tasks;
 use cri::FakeRuntime;
 use cri::fake::Script;
 use kubelet::{Config, Deps, Handle, HollowHost};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use testing::{Cluster, eventually, users};
 
@@ -18,8 +19,74 @@ struct Rig {
     cluster: Cluster,
     runtime: FakeRuntime,
     host: HollowHost,
+    wire: Wire,
     tasks: Tasks,
     handle: Handle,
+}
+
+/// What happens to the kubelet's writes of pods' status.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Fate {
+    #[default]
+    Arrive,
+    /// The next one happens, but its answer is lost; those after it do not arrive at all.
+    LoseAnswer,
+    Lost,
+}
+
+/// The kubelet's connection: its writes, and what becomes of them.
+#[derive(Clone, Debug, Default)]
+struct Wire(Arc<Mutex<(Vec<String>, Fate)>>);
+
+impl Wire {
+    fn set(&self, fate: Fate) {
+        self.0.lock().1 = fate;
+    }
+    /// Every write since the last call whose path contains `part`.
+    fn take(&self, part: &str) -> Vec<String> {
+        let mut writes = std::mem::take(&mut self.0.lock().0);
+        writes.retain(|w| w.contains(part));
+        writes
+    }
+    /// Notes a request and says what becomes of it: whether it arrives, and whether its answer does.
+    fn note(&self, request: &client::TransportRequest) -> (bool, bool) {
+        let mut state = self.0.lock();
+        let path = request.uri().path();
+        if request.method() == http::Method::GET || path.ends_with("reviews") {
+            return (true, true);
+        }
+        state.0.push(format!("{} {path}", request.method()));
+        if !(path.contains("/pods/") && path.ends_with("/status")) {
+            return (true, true);
+        }
+        match state.1 {
+            Fate::Arrive => (true, true),
+            Fate::LoseAnswer => {
+                state.1 = Fate::Lost;
+                (true, false)
+            }
+            Fate::Lost => (false, false),
+        }
+    }
+
+    fn client(&self, cluster: &Cluster) -> client::Client {
+        let node = users::node("n1");
+        let inner = cluster.refusals.watch(cluster.server.service(node), "system:node:n1");
+        let wire = self.clone();
+        client::Client::in_process(tower::service_fn(move |request: client::TransportRequest| {
+            let (arrives, answered) = wire.note(&request);
+            let mut inner = inner.clone();
+            async move {
+                let lost = || Err(Box::<dyn std::error::Error + Send + Sync>::from("connection reset"));
+                if !arrives {
+                    return lost();
+                }
+                // In process a call itself cannot fail.
+                let Ok(answer) = tower::Service::call(&mut inner, request).await;
+                if answered { Ok(answer) } else { lost() }
+            }
+        }))
+    }
 }
 
 impl Rig {
@@ -27,14 +94,30 @@ impl Rig {
         let cluster = Cluster::simulated(1, 0).await;
         let runtime = FakeRuntime::new("n1", cluster.env.clone(), cluster.tasks.child("runtime"));
         let host = HollowHost::new("n1", [10, 0, 0, 11].into(), 4, 8 << 30);
-        let (tasks, handle) = kubelet(&cluster, &runtime, &host).await;
-        Self { cluster, runtime, host, tasks, handle }
+        let wire = Wire::default();
+        let (tasks, handle) = kubelet(&cluster, &wire, &runtime, &host).await;
+        Self { cluster, runtime, host, wire, tasks, handle }
     }
 
     /// Crashes the kubelet and starts another on the same machine.
     async fn restart(&mut self) {
         self.tasks.kill();
-        (self.tasks, self.handle) = kubelet(&self.cluster, &self.runtime, &self.host).await;
+        (self.tasks, self.handle) = kubelet(&self.cluster, &self.wire, &self.runtime, &self.host).await;
+    }
+
+    /// How often the pods' tasks have looked at their pods.
+    fn steps(&self) -> u64 {
+        let text = self.handle.metrics();
+        let name = "kubelet_pod_worker_duration_seconds_count{operation_type=\"sync\"} ";
+        let line = text.lines().find_map(|l| l.strip_prefix(name)).expect("a pod has been synced");
+        line.parse().expect("a count is a number")
+    }
+
+    /// Writes a condition as somebody who is not the kubelet.
+    async fn condition_by_other(&self, pod: &str, kind: &str, status: &str) {
+        let body = json!({"status": {"conditions": [{"type": kind, "status": status}]}});
+        let patch = client::Patch::Strategic(body);
+        self.cluster.admin.patch::<Value>(&PODS, "default", pod, "status", &patch).await.unwrap();
     }
 
     async fn pod(&self, name: &str, spec: Value) -> Value {
@@ -90,10 +173,15 @@ impl Rig {
     }
 }
 
-async fn kubelet(cluster: &Cluster, runtime: &FakeRuntime, host: &HollowHost) -> (Tasks, Handle) {
+async fn kubelet(
+    cluster: &Cluster,
+    wire: &Wire,
+    runtime: &FakeRuntime,
+    host: &HollowHost,
+) -> (Tasks, Handle) {
     let tasks = cluster.tasks.child("kubelet");
     let deps = Deps {
-        client: cluster.connect()(users::node("n1")),
+        client: wire.client(cluster),
         runtime: Arc::new(runtime.clone()),
         host: Arc::new(host.clone()),
         env: cluster.env.clone(),
@@ -264,14 +352,14 @@ async fn a_restarted_kubelet_adopts() {
     // One that ended while nobody looked is noticed by the next.
     rig.tasks.kill();
     rig.runtime.exit(&running[0].2, 9);
-    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.runtime, &rig.host).await;
+    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.wire, &rig.runtime, &rig.host).await;
     let pod =
         rig.wait("p", "a restart", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1).await;
     assert_eq!(pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 9);
     // One that was deleted meanwhile goes, too.
     rig.tasks.kill();
     rig.cluster.delete(&PODS, "default", "p", None).await;
-    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.runtime, &rig.host).await;
+    (rig.tasks, rig.handle) = kubelet(&rig.cluster, &rig.wire, &rig.runtime, &rig.host).await;
     eventually!(rig.cluster, "the pod is gone", {
         match rig.get("p").await {
             Ok(pod) => Err(pod.to_string()),
@@ -450,5 +538,101 @@ async fn deadlines_and_lost_sandboxes() {
             m
         });
     assert_eq!(counts, [("p".to_owned(), 1)].into());
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_write_into_a_status_is_corrected() {
+    let rig = Rig::start().await;
+    rig.pod("p", one_container()).await;
+    let before = rig.ready("p").await;
+    // As the node lifecycle controller does when it has heard nothing of a node.
+    rig.condition_by_other("p", "Ready", "False").await;
+    let after = rig.ready("p").await;
+    assert_eq!(after["status"]["containerStatuses"], before["status"]["containerStatuses"]);
+    // Conditions that are not the kubelet's stay as they are.
+    rig.condition_by_other("p", "example.com/gate", "True").await;
+    rig.condition_by_other("p", "ContainersReady", "False").await;
+    let fixed = |pod: &Value| condition(pod, "ContainersReady") == "True";
+    let pod = rig.wait("p", "a corrected condition", fixed).await;
+    assert_eq!(condition(&pod, "example.com/gate"), "True");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_counts() {
+    let rig = Rig::start().await;
+    let spec = json!({"containers": [{"name": "c", "image": "app:1",
+        "readinessProbe": {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1, "failureThreshold": 1}}]});
+    rig.pod("p", spec).await;
+    let pod = rig.ready("p").await;
+    let ip = pod["status"]["podIP"].as_str().unwrap().to_owned();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    rig.wire.set(Fate::LoseAnswer);
+    rig.host.set_http(&ip, 80, Some(503));
+    rig.wait("p", "an unready pod", |pod| condition(pod, "Ready") == "False").await;
+    // Ready again before the kubelet can have heard that its write happened.
+    rig.host.set_http(&ip, 80, Some(200));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(condition(&rig.get("p").await.unwrap(), "Ready"), "False");
+    rig.wire.set(Fate::Arrive);
+    rig.ready("p").await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_at_rest_costs_nothing() {
+    let rig = Rig::start().await;
+    rig.pod("p", one_container()).await;
+    rig.ready("p").await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    rig.wire.take("");
+    let steps = rig.steps();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    // Of an hour: its token is renewed once or twice, which is a write and a look at its start and at its end.
+    let writes = rig.wire.take("");
+    let of_pods: Vec<&String> =
+        writes.iter().filter(|w| w.contains("/pods") || w.contains("/events")).collect();
+    assert!(of_pods.is_empty(), "{of_pods:?}");
+    let tokens = writes.iter().filter(|w| w.ends_with("/token")).count();
+    assert!((1..=2).contains(&tokens), "{writes:?}");
+    let leases = writes.iter().filter(|w| w.contains("/leases/")).count();
+    assert!((355..=365).contains(&leases), "{leases}");
+    let nodes = writes.iter().filter(|w| w.contains("/nodes/")).count();
+    assert!(nodes <= 13, "{nodes}");
+    assert_eq!(writes.len(), tokens + leases + nodes, "{writes:?}");
+    let n = rig.steps() - steps;
+    assert!(n <= 6, "{n} steps");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_by_others_cost_a_bounded_number_of_steps() {
+    let rig = Rig::start().await;
+    rig.pod("p", one_container()).await;
+    rig.ready("p").await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    rig.wire.take("");
+    let steps = rig.steps();
+    // What does not concern the status is not answered by a write of it.
+    for i in 0..20 {
+        let body = json!({"metadata": {"annotations": {"touched": i.to_string()}}});
+        rig.cluster.patch(&PODS, "default", "p", body).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(rig.wire.take("/pods/"), Vec::<String>::new());
+    let n = rig.steps() - steps;
+    assert!(n <= 20 * 3, "{n} steps for 20 touches");
+    // A condition of the kubelet's is answered once.
+    let steps = rig.steps();
+    for _ in 0..20 {
+        rig.condition_by_other("p", "Ready", "False").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(condition(&rig.get("p").await.unwrap(), "Ready"), "True");
+    }
+    let writes = rig.wire.take("/pods/");
+    assert_eq!(writes.len(), 20, "{writes:?}");
+    let n = rig.steps() - steps;
+    assert!(n <= 20 * 5, "{n} steps for 20 corrections");
     rig.end().await;
 }

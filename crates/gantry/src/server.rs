@@ -385,15 +385,7 @@ impl NodeParts<'_> {
             tasks: tasks.clone(),
         };
         let handle = kubelet::run(config, deps).await.context("start the kubelet")?;
-        let deps = ServerDeps {
-            client,
-            env: self.env.clone(),
-            tasks,
-            runtime,
-            host,
-            pods: Arc::new(handle),
-            metrics: component::Metrics::new(),
-        };
+        let deps = ServerDeps { client, env: self.env.clone(), tasks, runtime, host, pods: Arc::new(handle) };
         kubelet::server::run(server, deps)
             .await
             .context("serve the kubelet's API (does another kubelet run on this host?)")?;

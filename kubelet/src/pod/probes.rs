@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Startup, Self::Liveness, Self::Readiness];
+    pub(crate) const ALL: [Self; 3] = [Self::Startup, Self::Liveness, Self::Readiness];
 
     pub(crate) fn of(self, container: &Container) -> Option<&Probe> {
         match self {

@@ -115,6 +115,7 @@ pub(crate) async fn start(
         return Err((fail("RunContainerError", e.message().to_owned()), instance));
     }
     tell(EventType::Normal, "Started", "Container started".to_owned());
+    agent.metrics.container_started(crate::agent::list_of(pod, container));
     link_log(&agent, &request, &id);
     if let Some(hook) = &container.lifecycle.post_start {
         let ip = request.sandbox.ips.first().map_or("", String::as_str);

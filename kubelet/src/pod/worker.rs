@@ -90,6 +90,8 @@ pub(crate) struct Worker {
     /// The phase was final when this kubelet first saw the pod: nothing is to be reported.
     was_terminal: bool,
     first_seen: Timestamp,
+    /// Its start has been counted.
+    told_running: bool,
     report: Report,
     api_delete_busy: bool,
     /// When the last step that failed, or was not heard of again, is tried again.
@@ -139,6 +141,7 @@ impl Worker {
             stop: None,
             failed: None,
             first_seen,
+            told_running: false,
             api_delete_busy: false,
             leave_at: None,
             deleted: false,
@@ -164,7 +167,9 @@ impl Worker {
     pub(crate) async fn run(mut self) {
         loop {
             self.absorb();
+            let began = tokio::time::Instant::now();
             let wake_at = self.step();
+            self.agent.metrics.stepped(began.elapsed());
             if self.gone {
                 break;
             }
@@ -177,6 +182,7 @@ impl Worker {
                 () = sleep_until(&agent, wake_at) => {}
             }
         }
+        self.agent.metrics.release(&self.pod);
         self.agent.objects.release(&self.inbox.uid);
         self.agent.pods.forget(&self.inbox.uid);
     }
@@ -359,7 +365,10 @@ fn probe_once(agent: Arc<Agent>, pod: Arc<Pod>, due: Due, pod_ip: String) -> Box
                 let limit = Duration::from_secs(u64::try_from(probe.timeout_seconds).unwrap_or(1).max(1));
                 let target =
                     probe::Target { agent: &agent, container, container_id: &due.id, pod_ip: &pod_ip, limit };
-                probe::run(&target, &probe.handler).await
+                let began = tokio::time::Instant::now();
+                let outcome = probe::run(&target, &probe.handler).await;
+                agent.metrics.probed(&pod, &due.container, due.kind, &outcome, began.elapsed());
+                outcome
             }
             None => Outcome::Error("the probe is gone".to_owned()),
         };

@@ -17,6 +17,8 @@ pub enum Route {
     StatsSummary,
     Metrics,
     MetricsResource,
+    MetricsCadvisor,
+    MetricsProbes,
     Configz,
     /// The path below `/logs/`, which may be empty.
     Logs(String),
@@ -57,6 +59,8 @@ impl Route {
             ["stats", "summary"] | ["stats", "summary", ""] => Self::StatsSummary,
             ["metrics"] => Self::Metrics,
             ["metrics", "resource"] => Self::MetricsResource,
+            ["metrics", "cadvisor"] => Self::MetricsCadvisor,
+            ["metrics", "probes"] => Self::MetricsProbes,
             ["configz"] => Self::Configz,
             ["logs"] => Self::Logs(String::new()),
             _ => return None,
@@ -194,6 +198,8 @@ mod tests {
         check("/logs/a%20b/c", Some(Route::Logs("a b/c".into())));
         check("/stats/summary", Some(Route::StatsSummary));
         check("/metrics/resource", Some(Route::MetricsResource));
+        check("/metrics/cadvisor", Some(Route::MetricsCadvisor));
+        check("/metrics/probes", Some(Route::MetricsProbes));
         for nothing in
             ["/", "/exec/ns/p", "/exec//p/c", "/stats", "/metrics/nothing", "/containerLogs/ns/p/c/d"]
         {

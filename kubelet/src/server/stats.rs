@@ -1,6 +1,9 @@
-//! What the node and its containers use: `/stats/summary` as JSON and `/metrics/resource` as Prometheus text.
+//! What the node and its containers use: `/stats/summary` as JSON, `/metrics/resource` and `/metrics/cadvisor` as
+//! Prometheus text.
 //!
 //! Numbers are the runtime's own. Rates (`usageNanoCores`) that it does not give come from the last two looks.
+
+mod cadvisor;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::host::{Host, Space};
 use crate::pod::observed::labels;
+use crate::server::PodLookup;
 
 /// Ticks of /proc/stat in a second: fixed in Linux' interface with programs.
 const TICK_NANOS: u64 = 10_000_000;
@@ -25,6 +29,7 @@ pub struct Stats {
     clock: Arc<dyn env::Clock>,
     node_name: String,
     root_dir: std::path::PathBuf,
+    pods: Arc<dyn PodLookup>,
     /// CPU time at the last look, by container's or pod's id, for rates.
     last: Mutex<BTreeMap<String, (i64, u64)>>,
 }
@@ -44,6 +49,8 @@ struct ContainerSample {
     /// When it was created, in nanoseconds.
     created_at: i64,
     sandbox_id: String,
+    /// As the pod names it.
+    image: String,
 }
 
 /// A pod's name and what is in it.
@@ -82,8 +89,9 @@ impl Stats {
         clock: Arc<dyn env::Clock>,
         node_name: &str,
         root_dir: std::path::PathBuf,
+        pods: Arc<dyn PodLookup>,
     ) -> Self {
-        Self { runtime, host, clock, node_name: node_name.to_owned(), root_dir, last: Mutex::default() }
+        Self { runtime, host, clock, node_name: node_name.to_owned(), root_dir, pods, last: Mutex::default() }
     }
 
     async fn sample(&self) -> Result<Sample, cri::Error> {
@@ -96,6 +104,7 @@ impl Stats {
             running.then(|| ContainerSample {
                 created_at: container.created_at,
                 sandbox_id: container.pod_sandbox_id.clone(),
+                image: container.image.as_ref().map(|i| i.image.clone()).unwrap_or_default(),
                 stats,
             })
         });
@@ -216,6 +225,16 @@ impl Stats {
             ]);
         }
         out
+    }
+
+    /// `/metrics/cadvisor`.
+    pub async fn cadvisor_metrics(&self) -> String {
+        let sample = self.sample().await.unwrap_or_else(|error| {
+            tracing::warn!(component = "kubelet", %error, "container metrics");
+            Sample::default()
+        });
+        let now = self.clock.now().as_millisecond();
+        cadvisor::render(&sample, &self.host.facts(), self.pods.as_ref(), now)
     }
 
     /// `/metrics/resource`.
@@ -421,7 +440,7 @@ mod tests {
 
     use super::*;
 
-    fn container(name: &str, cpu: u64, memory: u64) -> ContainerSample {
+    pub(super) fn container(name: &str, cpu: u64, memory: u64) -> ContainerSample {
         let labels = [(labels::POD_NAMESPACE, "ns"), (labels::POD_NAME, "p"), (labels::CONTAINER_NAME, name)];
         let labels = labels.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
         let value = |n| Some(v1::UInt64Value { value: n });
@@ -434,6 +453,7 @@ mod tests {
             },
             created_at: 1_767_225_600_000_000_000,
             sandbox_id: "s".into(),
+            image: String::new(),
         }
     }
 

@@ -25,6 +25,15 @@ type Tls = TlsStream<TcpStream>;
 struct Pods(BTreeMap<(String, String), Arc<Pod>>);
 
 impl PodLookup for Pods {
+    fn metrics(&self) -> String {
+        "kubelet_node_name 1\n".to_owned()
+    }
+    fn probe_metrics(&self) -> String {
+        String::new()
+    }
+    fn cgroup(&self, _namespace: &str, _name: &str) -> Option<String> {
+        None
+    }
     fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         self.0.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
@@ -118,7 +127,6 @@ async fn fixture(name: &str) -> Fixture {
         runtime: Arc::new(runtime.clone()),
         host: Arc::new(HollowHost::new("n1", "192.0.2.1".parse().unwrap(), 2, 1 << 30)),
         pods: Arc::new(pods),
-        metrics: Metrics::new(),
     };
     let address = run(config, deps).await.unwrap();
     Fixture { address, ca, admin, runtime, container_id, log, tasks }

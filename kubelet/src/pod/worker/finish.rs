@@ -212,6 +212,7 @@ impl Worker {
             return;
         };
         self.failures.remove("sandbox");
+        self.agent.metrics.pod_started();
         let Some(observed) = &mut self.observed else { return };
         // Volumes of the pod's own fields know its address from now on.
         self.refresh_again |=

@@ -1,6 +1,7 @@
 //! Telling the API: the status where it differs, and the end of the pod.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{DeleteParams, Patch, resources};
 use jiff::Timestamp;
@@ -76,6 +77,14 @@ impl Worker {
             return true;
         }
         self.heed_others();
+        if status.phase == "Running"
+            && matches!(self.report.written.phase.as_str(), "" | "Pending")
+            && !self.told_running
+        {
+            self.told_running = true;
+            let waited = Duration::try_from(now.duration_since(self.first_seen)).unwrap_or_default();
+            self.agent.metrics.pod_running(waited);
+        }
         let Some(body) = patch::status_patch(&self.inbox.uid, &self.report.written, status) else {
             return true;
         };
