@@ -11,6 +11,7 @@ pub mod delete;
 pub(crate) mod handle;
 pub(crate) mod head;
 pub mod keys;
+pub(crate) mod lease;
 pub mod list;
 pub mod managed;
 pub mod object;

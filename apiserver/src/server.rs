@@ -30,6 +30,7 @@ use crate::metrics::{RequestLabels, ServerMetrics, verb_label};
 use crate::openapi::OpenApi;
 use crate::registry::Registry;
 use crate::registry::handle::Handle;
+use crate::registry::lease::Claim;
 use crate::response::{self, Body, Request, Response};
 use crate::routes::{Query, RequestInfo};
 use crate::seams::{InProcessUser, Objects, UserInfo};
@@ -213,10 +214,15 @@ impl ApiServer {
             Ok(bytes) => Body::from(bytes),
             Err(status) => return response::failure(&status),
         };
+        let claim = match Claim::of(&call.parts.headers) {
+            Ok(claim) => claim,
+            Err(status) => return response::failure(&status),
+        };
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let server = Arc::clone(self);
         self.mutations.spawn("request", async move {
-            let response = AssertUnwindSafe(server.dispatch(call, body)).catch_unwind().await;
+            let response =
+                AssertUnwindSafe(Claim::guarding(claim, server.dispatch(call, body))).catch_unwind().await;
             let response = response.unwrap_or_else(|panic| server.panicked(&*panic));
             // A caller that has gone away does not hear what became of its request.
             let _ = sender.send(response);

@@ -49,8 +49,10 @@ impl Registry {
             Some(value) => Op::Put { key: key.clone(), value: value.clone(), expiry },
             None => Op::Delete { key: key.clone() },
         };
+        let lease = self.lease_guard()?;
+        let own_guard = Guard { key: key.clone(), cond };
         let txn = Txn {
-            guards: std::iter::once(Guard { key: key.clone(), cond }).chain(guards).collect(),
+            guards: std::iter::once(own_guard).chain(guards).chain(lease).collect(),
             ops: std::iter::once(own).chain(ops).collect(),
         };
         match self.view.backend().commit(txn).await.map_err(|e| store_status(&e))? {

@@ -389,11 +389,15 @@ impl Client {
         {
             return Err(Error::NotLeader);
         }
+        let writes = method != http::Method::GET;
         let mut request = http::Request::builder()
             .method(method)
             .uri(target)
             .header(ACCEPT, accept)
             .header(USER_AGENT, self.0.user_agent.clone());
+        if let Some(claim) = self.0.fence.as_ref().filter(|_| writes).and_then(Fence::claim) {
+            request = request.header(crate::leader::LEASE_HEADER, claim);
+        }
         if let Some(tokens) = &self.0.tokens {
             request = request.header(AUTHORIZATION, tokens.header().await?);
         }

@@ -37,6 +37,8 @@ struct State {
     always: Option<(u16, String)>,
     /// `METHOD target body`.
     asked: Vec<String>,
+    /// The leases that requests named, in their order; empty where one named none.
+    claims: Vec<String>,
 }
 
 /// Feeds a streaming answer.
@@ -76,6 +78,9 @@ impl FakeServer {
         self.0.lock().answers.push_back(Answer::Stream(receiver));
         Feed(sender)
     }
+    pub(crate) fn claims(&self) -> Vec<String> {
+        self.0.lock().claims.clone()
+    }
     pub(crate) fn asked(&self) -> Vec<String> {
         self.0.lock().asked.clone()
     }
@@ -98,6 +103,9 @@ impl tower::Service<TransportRequest> for FakeServer {
             let line = format!("{} {} {}", parts.method, parts.uri, String::from_utf8_lossy(&body));
             let answer = {
                 let mut state = state.lock();
+                let claim = parts.headers.get(crate::leader::LEASE_HEADER);
+                let claim = claim.and_then(|v| v.to_str().ok()).unwrap_or_default();
+                state.claims.push(claim.to_owned());
                 state.asked.push(line.trim_end().to_owned());
                 let always = state.always.clone().map(|(code, body)| Answer::Whole(code, body));
                 state.answers.pop_front().or(always)

@@ -2,7 +2,8 @@
 //!
 //! A candidate takes a lease that nobody has renewed for `lease_duration` *as observed by its own monotonic clock*.
 //! A leader that could not renew for `renew_deadline` gives up; a margin before that, its [`Fence`] already stops
-//! every request of the clients that carry it, so that no write of a deposed leader is on its way.
+//! every request of the clients that carry it, so that no write of a deposed leader is on its way. One that is delayed
+//! all the same is refused by our API server, because it names the lease ([`LEASE_HEADER`]).
 
 use std::fmt;
 use std::future::Future;
@@ -23,23 +24,38 @@ use crate::time;
 /// Sending stops this long before the deadline: time for what was sent last to arrive or die.
 const FENCE_MARGIN: Duration = Duration::from_secs(1);
 
-/// Whether leadership is sure to be held. Cheap to clone; clones are the same fence.
-#[derive(Clone, Default)]
-pub struct Fence(Arc<Mutex<Option<Instant>>>);
+/// Names the lease that a write is made under, as `NAMESPACE/NAME=HOLDER`: Gantry's API server applies the write only
+/// while the lease names that holder. Others ignore it.
+pub const LEASE_HEADER: &str = "gantry-lease";
+
+/// Whether leadership is sure to be held, and under which lease. Cheap to clone; clones are the same fence.
+#[derive(Clone)]
+pub struct Fence(Arc<Inner>);
+
+struct Inner {
+    until: Mutex<Option<Instant>>,
+    /// [`LEASE_HEADER`]'s value. Without one where the names cannot stand in a header: then only this fence holds.
+    claim: Option<http::HeaderValue>,
+}
 
 impl Fence {
-    /// Nothing may be sent any more, or not yet.
-    pub fn closed() -> Self {
-        Self::default()
+    /// Nothing may be sent yet.
+    fn of(config: &LeaderConfig) -> Self {
+        let text = format!("{}/{}={}", config.namespace, config.name, config.identity);
+        let claim = http::HeaderValue::from_str(&text).ok();
+        Self(Arc::new(Inner { until: Mutex::default(), claim }))
+    }
+    pub(crate) fn claim(&self) -> Option<http::HeaderValue> {
+        self.0.claim.clone()
     }
     pub fn held(&self) -> bool {
-        self.0.lock().is_some_and(|until| Instant::now() < until)
+        self.0.until.lock().is_some_and(|until| Instant::now() < until)
     }
     fn open_until(&self, until: Instant) {
-        *self.0.lock() = Some(until);
+        *self.0.until.lock() = Some(until);
     }
     fn close(&self) {
-        *self.0.lock() = None;
+        *self.0.until.lock() = None;
     }
 }
 
@@ -132,7 +148,7 @@ where
     F: FnOnce(Fence) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let fence = Fence::closed();
+    let fence = Fence::of(&config);
     let mut election = Election { client, config, env, fence: fence.clone(), observed: None };
     tokio::select! {
         biased;

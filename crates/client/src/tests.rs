@@ -276,3 +276,24 @@ async fn the_fence_closes_before_the_deadline() {
     assert_eq!(fake.asked().iter().filter(|a| a.contains("/pods/")).count(), 9);
     assert!(fake.asked()[1].contains(r#""holderIdentity":"me""#));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leaders_writes_name_its_lease() {
+    let server = FakeServer::default();
+    let client = server.client();
+    server.answer(404, &status(404, "NotFound"));
+    server.answer(201, &lease("me", "t1"));
+    server.always(200, r#"{"metadata":{"name":"a","resourceVersion":"7"}}"#);
+    let fenced_client = client.clone();
+    let config = LeaderConfig { release: false, ..LeaderConfig::new("l", "me") };
+    let token = Tasks::new("test").token();
+    leader::run(client, config, Env::simulated(3), token, |fence| async move {
+        let client = fenced_client.with_fence(fence);
+        client.get::<PartialObject>(&resources::PODS, "d", "a").await.unwrap();
+        let patch = crate::Patch::Merge(serde_json::json!({}));
+        client.patch::<PartialObject>(&resources::PODS, "d", "a", "", &patch).await.unwrap();
+    })
+    .await;
+    // The election itself and reads name none.
+    assert_eq!(server.claims(), ["", "", "", "kube-system/l=me"]);
+}
