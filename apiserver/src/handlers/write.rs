@@ -139,8 +139,11 @@ pub(crate) async fn patch(
     let kind = negotiate::patch_type(call.header(header::CONTENT_TYPE), resource.info.custom)?;
     let options = WriteOptions::patch(&call.query, kind)?;
     let bytes = read_body(body).await?;
-    let read = patch::read(kind, &bytes)?;
     let registry = Arc::clone(server.registry());
+    let read = match patch::read(kind, &bytes) {
+        Ok(read) => read,
+        Err(status) => return Err(unreadable(&registry, &target(resource, call), kind, status).await?),
+    };
     if call.info.subresource == "scale" {
         let replicas = match &read.patch {
             Patch::Apply(sent) => Replicas::Applied(sent.clone()),
@@ -184,6 +187,20 @@ pub(crate) async fn patch(
     let outcome = registry.update(target, change, &mut context).await;
     call.warnings = warnings;
     answer(server, resource, call, &outcome?)
+}
+
+/// Why a patch that cannot be read is refused: it is read only when there is something to patch.
+async fn unreadable(
+    registry: &Registry,
+    target: &Target<'_>,
+    kind: PatchType,
+    status: Status,
+) -> Result<Status, Status> {
+    if kind == PatchType::ApplyYaml && target.subresource.is_empty() {
+        return Ok(status);
+    }
+    registry.linearize().await?;
+    Ok(if registry.view().get(&target.key()).is_none() { target.not_found() } else { status })
 }
 
 fn scale_type(registry: &Registry) -> Result<apimachinery::schema::TypeRef, Status> {

@@ -2,9 +2,9 @@
 //! object of the kind any more.
 
 use apimachinery::patch::{json::JsonPatch, merge, strategic};
-use apimachinery::schema::TypeRef;
+use apimachinery::schema::{TypeKind, TypeRef};
 use apimachinery::status::FieldErrorReason;
-use apimachinery::{ParseOptions, Status, Value, go};
+use apimachinery::{Object, ParseOptions, Status, Value, go};
 use kinds::Gvk;
 
 use super::decode::{Expected, wrong_type};
@@ -12,6 +12,8 @@ use super::options::{FieldValidation, field_error};
 use super::{Registry, Resource};
 use crate::negotiate::PatchType;
 use crate::response::bad_request;
+
+mod shown;
 
 /// A patch that was read.
 #[derive(Clone, Debug)]
@@ -71,9 +73,11 @@ fn converter_text(error: &str) -> String {
         Some((found, rest.rsplit_once(" of type ")?.1))
     });
     let Some((found, wanted)) = parts else { return error.to_owned() };
-    let found = match found.split(' ').next().unwrap_or_default() {
+    let (kind, text) = found.split_once(' ').unwrap_or((found, ""));
+    let found = match kind {
         "object" => "map",
         "array" => "slice",
+        "number" if text.contains(['.', 'e', 'E']) => "float64",
         "number" => "int64",
         other => other,
     };
@@ -83,11 +87,55 @@ fn converter_text(error: &str) -> String {
         format!("cannot restore map from {found}")
     } else if wanted.contains('.') {
         format!("cannot restore struct from: {found}")
-    } else if found == "int64" {
-        format!("cannot convert int64 to {wanted}")
+    } else if matches!(found, "int64" | "float64") {
+        format!("cannot convert {found} to {wanted}")
     } else {
         format!("unrecognized type: {wanted}")
     }
+}
+
+/// The fields that are unknown when an object without apiVersion is read, which upstream does as its internal type: that
+/// has no JSON names but those of object metadata, which stand at its top.
+fn internal_unknown(object: &Value) -> Vec<String> {
+    let meta = kinds::Registry::builtin().type_named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let known = |name: &str| match meta.as_ref().map(|ty| &ty.kind) {
+        Some(TypeKind::Struct(fields)) => fields.field(name).is_some(),
+        _ => false,
+    };
+    let names = object.as_object().into_iter().flat_map(Object::keys);
+    let mut unknown: Vec<String> = names
+        .filter(|name| !matches!(*name, "kind" | "apiVersion") && !known(name))
+        .map(str::to_owned)
+        .collect();
+    unknown.sort();
+    unknown
+}
+
+/// Why an object cannot be read as the kind that it says it is; `None` when it can, or the kind is unknown.
+fn unreadable_as_found(kinds: &kinds::Registry, object: &Value) -> Option<String> {
+    let (group, version) = kinds::registry::split_api_version(object.str_at(&["apiVersion"])?);
+    let ty = kinds.type_of(group, version, object.str_at(&["kind"])?)?;
+    kinds::decode::check(&ty, &mut object.clone()).error
+}
+
+/// Refuses or warns of what was odd about a patch and its result, as field validation has it.
+fn report_oddities(
+    read: &Read,
+    unknown: Vec<String>,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+    refuse: impl FnOnce(&str) -> Status,
+) -> Result<(), Status> {
+    let unknown = unknown.iter().map(|path| format!("unknown field {}", go::quote(path)));
+    let oddities: Vec<String> = read.problems.iter().cloned().chain(unknown).collect();
+    match validation {
+        FieldValidation::Strict if !oddities.is_empty() => {
+            return Err(refuse(&format!("strict decoding error: {}", oddities.join(", "))));
+        }
+        FieldValidation::Warn => warnings.extend(oddities),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// What the result of a patch must be.
@@ -116,19 +164,9 @@ impl Registry {
             Patch::Strategic(patch) => strategic::apply(&mut object, patch.clone(), into.ty)?,
             Patch::Apply(_) => return Err(Status::internal("apply has a path of its own")),
         }
-        let shown = |object: &Value| match &read.patch {
-            Patch::Strategic(patch) => go::display(patch),
-            _ => {
-                // Upstream shows the map that it patched: its first level is sorted.
-                let mut sorted = object.clone();
-                if let Some(members) = sorted.as_object_mut() {
-                    members.sort_keys();
-                }
-                sorted.to_json_string()
-            }
-        };
         let refuse = |object: &Value, why: &str| {
-            let message = format!("Invalid value: {}: {why}", go::quote(&shown(object)));
+            let message =
+                format!("Invalid value: {}: {why}", go::quote(&shown::text(&read.patch, object, into)));
             Status::invalid("", "", "", &[field_error(FieldErrorReason::Invalid, "patch", message)])
         };
         if matches!(read.patch, Patch::Strategic(_)) {
@@ -137,7 +175,15 @@ impl Registry {
         } else {
             let expected = Expected { kinds: &self.kinds, gvk: into.gvk, ty: into.ty, custom: into.custom };
             if let Some(why) = wrong_type(&expected, &object) {
+                // It is read as what it says it is before it turns out to be something else.
+                let why = unreadable_as_found(&self.kinds, &object).unwrap_or(why);
                 return Err(refuse(&object, &why));
+            }
+            if !into.custom && object.str_at(&["apiVersion"]).is_none_or(str::is_empty) {
+                let unknown = internal_unknown(&object);
+                report_oddities(read, unknown, validation, warnings, |why| refuse(&object, why))?;
+                // Nothing of it was read, not even its name.
+                return Ok(crate::value!({ "metadata": {} }));
             }
         }
         super::managed::keep_reset(&mut object);
@@ -152,19 +198,7 @@ impl Registry {
         }
         // Upstream reads the patched map in the order of its keys.
         report.unknown.sort();
-        let oddities: Vec<String> = read
-            .problems
-            .iter()
-            .cloned()
-            .chain(report.unknown.iter().map(|path| format!("unknown field {}", go::quote(path))))
-            .collect();
-        match validation {
-            FieldValidation::Strict if !oddities.is_empty() => {
-                return Err(refuse(&before, &format!("strict decoding error: {}", oddities.join(", "))));
-            }
-            FieldValidation::Warn => warnings.extend(oddities),
-            _ => {}
-        }
+        report_oddities(read, report.unknown, validation, warnings, |why| refuse(&before, why))?;
         Ok(object)
     }
 
@@ -196,6 +230,7 @@ mod tests {
         assert_eq!(of("string", "[]v1.EnvVar"), "cannot restore slice from string");
         assert_eq!(of("array", "v1.DeploymentSpec"), "cannot restore struct from: slice");
         assert_eq!(of("number", "string"), "cannot convert int64 to string");
+        assert_eq!(of("number 1.5", "int32"), "cannot convert float64 to int32");
         assert_eq!(of("string", "int32"), "unrecognized type: int32");
     }
 }

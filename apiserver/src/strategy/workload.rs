@@ -78,9 +78,16 @@ pub(super) fn same_selector(errors: &mut Errors, new: &Value, old: &Value) {
     }
 }
 
-/// The warnings of a pod template.
-pub(super) fn warnings(ctx: &crate::seams::StrategyContext<'_>, object: &Value, at: &[&str]) -> Vec<String> {
-    let Some(template) = object.at(at).filter(|_| ctx.subresource.is_empty()) else { return Vec::new() };
+/// The warnings of a pod template: of a new object, and of one of which something else is asked for now.
+pub(super) fn warnings(
+    ctx: &crate::seams::StrategyContext<'_>,
+    object: &Value,
+    old: Option<&Value>,
+    at: &[&str],
+) -> Vec<String> {
+    let generation = |value: &Value| value.i64_at(&["metadata", "generation"]);
+    let due = ctx.subresource.is_empty() && old.is_none_or(|old| generation(old) != generation(object));
+    let Some(template) = object.at(at).filter(|_| due) else { return Vec::new() };
     let path = at.iter().skip(1).fold(Path::new(at[0]), |path, key| path.child(key));
     super::core::pod::warnings::of(
         template.get("spec"),

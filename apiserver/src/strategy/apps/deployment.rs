@@ -22,8 +22,8 @@ impl Strategy for Deployment {
         errors
     }
 
-    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        workload::warnings(ctx, object, &["spec", "template"])
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        workload::warnings(ctx, object, old, &["spec", "template"])
     }
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {

@@ -30,8 +30,8 @@ impl Strategy for CronJob {
         errors
     }
 
-    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        crate::strategy::workload::warnings(ctx, object, &["spec", "jobTemplate", "spec", "template"])
+    fn warnings(&self, ctx: &StrategyContext<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::strategy::workload::warnings(ctx, object, old, &["spec", "jobTemplate", "spec", "template"])
     }
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {

@@ -41,11 +41,11 @@ impl Strategy for EndpointSlice {
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
-        validate(object)
+        validate(object, &[])
     }
 
     fn validate_update(&self, _ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
-        let mut errors = validate(object);
+        let mut errors = validate(object, old.array_at(&["endpoints"]));
         immutable(&mut errors, object, old, &["addressType"], &Path::new("addressType"));
         errors
     }
@@ -58,7 +58,8 @@ impl Strategy for EndpointSlice {
     }
 }
 
-fn validate(object: &Value) -> Errors {
+/// Endpoints that were there before are not checked again.
+fn validate(object: &Value, before: &[Value]) -> Errors {
     let mut errors = Errors::new();
     let kind = text(object, &["addressType"]);
     let path = Path::new("addressType");
@@ -72,7 +73,8 @@ fn validate(object: &Value) -> Errors {
     if endpoints.len() > ENDPOINTS_MAX {
         errors.push(FieldError::too_many(&path, endpoints.len(), ENDPOINTS_MAX));
     } else {
-        for (at, endpoint) in endpoints.iter().enumerate() {
+        let unchanged = |at: usize, endpoint: &Value| before.get(at) == Some(endpoint);
+        for (at, endpoint) in endpoints.iter().enumerate().filter(|(at, e)| !unchanged(*at, e)) {
             validate_endpoint(&mut errors, endpoint, kind, &path.index(at));
         }
     }

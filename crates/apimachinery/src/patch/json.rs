@@ -66,6 +66,14 @@ impl JsonPatch {
         Ok(Self { operations, problems })
     }
 
+    /// The places that the operations name.
+    pub fn pointers(&self) -> impl Iterator<Item = &str> {
+        self.operations
+            .iter()
+            .flat_map(|operation| ["path", "from"].map(|key| operation.str_at(&[key])))
+            .flatten()
+    }
+
     /// Applies the operations in order; on an error the document is left half changed.
     pub fn apply(&self, document: &mut Value) -> Result<(), PatchError> {
         let mut copied = 0;

@@ -6,7 +6,12 @@ use super::{at, each, fill_from, has, pod, round_quantities, set, set_text, stor
 
 pub(super) fn defaults(kind: &str, value: &mut Value) {
     match kind {
-        "Pod" => pod::pod(value),
+        "Pod" => {
+            pod::pod(value);
+            if has(value, "status") {
+                single_and_list(at(value, "status"), "podIP", "podIPs", Some("ip"));
+            }
+        }
         "PodTemplate" => pod::template(at(value, "template")),
         "ReplicationController" => replication_controller(value),
         "Service" => service(value),
@@ -24,7 +29,7 @@ pub(super) fn defaults(kind: &str, value: &mut Value) {
         "Namespace" => namespace(value),
         "Node" => {
             node_status(at(value, "status"));
-            single_and_list(at(value, "spec"), "podCIDR", "podCIDRs");
+            single_and_list(at(value, "spec"), "podCIDR", "podCIDRs", None);
         }
         "PersistentVolume" => {
             set_text(at(value, "status"), "phase", "Pending");
@@ -50,16 +55,26 @@ fn string_data(value: &mut Value) {
     }
 }
 
-/// Some lists began as a single value, which stays in its own field: it is the first of the list.
-fn single_and_list(value: &mut Value, single: &str, list: &str) {
-    let first = value.array_at(&[list]).first().and_then(Value::as_str).map(str::to_owned);
+/// Some lists began as a single value, which stays in its own field. It is the first of the list, and who changes only one
+/// of the two means the single value. Items of some lists have it in a member.
+fn single_and_list(value: &mut Value, single: &str, list: &str, member: Option<&str>) {
+    let of_item = |item: &Value| match member {
+        Some(member) => text(item, member).to_owned(),
+        None => item.as_str().unwrap_or_default().to_owned(),
+    };
+    let first = value.array_at(&[list]).first().map(of_item);
+    let own = text(value, single).to_owned();
     match first {
-        Some(first) => value.set_at(&[single], first),
-        None if !text(value, single).is_empty() => {
-            let only = Value::from(text(value, single));
-            value.set_at(&[list], vec![only]);
+        Some(first) if own.is_empty() => value.set_at(&[single], first),
+        Some(first) if first == own => {}
+        None if own.is_empty() => {}
+        _ => {
+            let item = match member {
+                Some(member) => [(member, Value::from(own))].into_iter().collect(),
+                None => Value::from(own),
+            };
+            value.set_at(&[list], vec![item]);
         }
-        None => {}
     }
 }
 

@@ -93,6 +93,7 @@ async fn run(args: &Args) -> Result<()> {
                 let line = serde_json::json!({
                     "name": "setup", "method": step["method"], "path": step["path"], "body": step["body"],
                     "status": step["status"], "response": step["response"],
+                    "requestHeaders": {"User-Agent": "gold/1.0"},
                 });
                 files::request_line(&server, &line).await?;
             }

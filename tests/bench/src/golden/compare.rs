@@ -200,7 +200,8 @@ fn without_removed_source(text: &str) -> String {
     };
     let mut lines = vec![text[..start].to_owned()];
     for line in text[start + 1..].split('\n') {
-        let hunk = line.strip_prefix("@@ ").and_then(|l| l.strip_suffix(" @@")).and_then(|l| l.split_once(' '));
+        let hunk =
+            line.strip_prefix("@@ ").and_then(|l| l.strip_suffix(" @@")).and_then(|l| l.split_once(' '));
         let hunk = hunk.and_then(|(old, new)| Some(format!("@@ {} {} @@", moved(old)?, moved(new)?)));
         lines.push(hunk.unwrap_or_else(|| line.to_owned()));
     }

@@ -456,10 +456,14 @@ pub(super) fn mounts(errors: &mut Errors, container: &Value, path: &Path, volume
         mount_options(errors, mount, &list, container);
     }
     let list = path.child("volumeDevices");
-    let mut targets: Vec<&str> = Vec::new();
+    let (mut names, mut targets): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (at, device) in devices.iter().enumerate() {
         let own = list.index(at);
         let name = required(errors, device, &own, "name");
+        if names.contains(&name) {
+            errors.push(FieldError::invalid(&own.child("name"), name, "must be unique"));
+        }
+        names.push(name);
         match volume(name) {
             None => errors.push(FieldError::not_found(&own.child("name"), name)),
             Some(volume) if !is_claim(volume) => {

@@ -102,6 +102,12 @@ pub(super) fn drop_of_other_type(service: &mut Value, old: &Value) {
             }
         }
     }
+    if kind == "ExternalName"
+        && text(old, &["spec", "type"]) != kind
+        && unchanged(service, "internalTrafficPolicy")
+    {
+        service.remove_at(&["spec", "internalTrafficPolicy"]);
+    }
     if may_have_node_ports(old) && !may_have_node_ports(service) && same_node_ports(service, old) {
         let ports = service.at_mut(&["spec", "ports"]).and_then(Value::as_array_mut);
         for port in ports.into_iter().flatten() {

@@ -162,7 +162,6 @@ fn what_another_type_has_not_is_dropped() {
               name: s
             spec:
               externalName: a.b
-              internalTrafficPolicy: Cluster
               ports:
               - port: 1
               sessionAffinity: None
