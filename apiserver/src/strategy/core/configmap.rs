@@ -33,7 +33,8 @@ impl Strategy for ConfigMap {
             }
         }
         if bytes > BYTES_MAX {
-            errors.push(FieldError::too_long(&Path::new(""), BYTES_MAX));
+            // Upstream names no field for all of them together, which it prints so.
+            errors.push(FieldError::too_long(&Path::new("[]"), BYTES_MAX));
         }
         errors
     }

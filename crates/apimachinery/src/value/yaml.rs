@@ -32,7 +32,7 @@ impl Value {
         let value = serde_saphyr::with_deserializer_from_str_with_options(text, yaml, |deserializer| {
             Seed { context: &context, path: String::new(), depth: 0 }.deserialize(deserializer)
         })
-        .map_err(|error| ParseError(error_text(&error.to_string())))?;
+        .map_err(|error| ParseError(error_text(&error.to_string(), text)))?;
         Ok(Parsed { value, duplicates: context.duplicates.into_inner() })
     }
 
@@ -75,8 +75,11 @@ fn first_document(text: &str) -> &str {
 }
 
 /// The parser's message in the form that libyaml gives it.
-fn error_text(message: &str) -> String {
+fn error_text(message: &str, text: &str) -> String {
     let first = message.lines().next().unwrap_or(message);
+    if let Some(text) = unclosed_text(first, text) {
+        return text;
+    }
     for known in [
         "mapping values are not allowed in this context",
         "block sequence entries are not allowed in this context",
@@ -87,6 +90,20 @@ fn error_text(message: &str) -> String {
         }
     }
     format!("yaml: {}", first.strip_prefix("error: ").unwrap_or(first))
+}
+
+/// The text ends inside of brackets: libyaml says what it looked for there. It counts lines from 0, and names none at 0:
+/// for an entry that is missing that of the text's end, for a bracket that is missing the opening one's.
+fn unclosed_text(message: &str, text: &str) -> Option<String> {
+    let rest = &message[message.find("unclosed bracket '")? + "unclosed bracket '".len()..];
+    let line = rest.split_once("at line ")?.1.split(',').next()?.parse::<usize>().ok()? - 1;
+    let end = text.lines().count();
+    Some(if text.trim_end().ends_with(['[', '{', ',', ':']) {
+        format!("yaml: line {end}: did not find expected node content")
+    } else {
+        let close = if rest.starts_with('[') { ']' } else { '}' };
+        format!("yaml: line {}: did not find expected ',' or '{close}'", if line == 0 { end } else { line })
+    })
 }
 
 struct Context {
@@ -230,8 +247,16 @@ mod tests {
 
     #[test]
     fn errors_are_named() {
-        let error = Value::parse_yaml(b"a: b: c", &ParseOptions::default()).unwrap_err();
-        assert_eq!(error.to_string(), "yaml: mapping values are not allowed in this context");
+        for (text, wanted) in [
+            ("a: b: c", "yaml: mapping values are not allowed in this context"),
+            ("{a: [", "yaml: line 1: did not find expected node content"),
+            ("a:\n  [b,\n", "yaml: line 2: did not find expected node content"),
+            ("a: [b\n", "yaml: line 1: did not find expected ',' or ']'"),
+            ("a:\n- {b: c\n", "yaml: line 1: did not find expected ',' or '}'"),
+        ] {
+            let error = Value::parse_yaml(text.as_bytes(), &ParseOptions::default()).unwrap_err();
+            assert_eq!(error.to_string(), wanted, "{text:?}");
+        }
         let deep = "[".repeat(DEPTH_MAX + 1);
         assert!(Value::parse_yaml(deep.as_bytes(), &ParseOptions::default()).is_err());
     }
