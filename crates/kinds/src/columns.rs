@@ -1,11 +1,14 @@
 //! Print columns: how an object of each kind looks as a row of a `Table`. Definitions are data (`tables/columns`); what a
 //! cell shows is a function here, and every kind without one has its name and its time of creation, as upstream.
 //!
-//! Custom resources' columns come from their definitions and are not here.
+//! Custom resources' columns come from their definitions.
+
+use std::sync::Arc;
 
 use apimachinery::{Object, Value};
 
 use crate::blob::Blob;
+use crate::custom::Version;
 use crate::scalar;
 
 mod cluster;
@@ -43,21 +46,39 @@ type RowFn = fn(&Value, i64) -> Row;
 #[derive(Clone, Debug)]
 pub struct Columns {
     pub columns: Vec<Column>,
-    row: RowFn,
+    row: Maker,
+}
+
+/// What makes rows.
+#[derive(Clone, Debug)]
+enum Maker {
+    BuiltIn(RowFn),
+    Custom(Arc<Version>),
 }
 
 impl Columns {
     /// The columns of a built-in resource in any of its versions.
     pub fn of(group: &str, plural: &str) -> Self {
         match definitions(group, plural) {
-            Some(columns) => Self { columns, row: row_of(group, plural) },
+            Some(columns) => Self { columns, row: Maker::BuiltIn(row_of(group, plural)) },
             None => Self::default(),
         }
     }
 
+    /// The columns of a custom resource: its name, and what its definition says.
+    pub fn custom(version: &Arc<Version>) -> Self {
+        let mut columns = Self::default().columns;
+        columns.truncate(1);
+        columns.extend(version.columns.iter().map(|c| c.column.clone()));
+        Self { columns, row: Maker::Custom(Arc::clone(version)) }
+    }
+
     /// The row of an object as it is served; `now` is in seconds since 1970.
     pub fn row(&self, object: &Value, now: i64) -> Row {
-        (self.row)(object, now)
+        match &self.row {
+            Maker::BuiltIn(row) => row(object, now),
+            Maker::Custom(version) => crate::custom::row(&version.columns, object, now),
+        }
     }
 }
 
@@ -66,7 +87,7 @@ impl Default for Columns {
     fn default() -> Self {
         let columns =
             definitions("", "limitranges").expect("the tables have a kind without columns of its own");
-        Self { columns, row: plain }
+        Self { columns, row: Maker::BuiltIn(plain) }
     }
 }
 

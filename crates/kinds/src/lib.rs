@@ -7,6 +7,7 @@
 mod blob;
 pub mod columns;
 pub mod convert;
+pub mod custom;
 pub mod decode;
 pub mod defaults;
 pub mod features;

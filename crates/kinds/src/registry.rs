@@ -8,6 +8,7 @@ use std::sync::Arc;
 use apimachinery::schema::{Lazy, TypeRef};
 
 use crate::blob::{Blob, Reader};
+use crate::custom;
 use crate::materialise::Types;
 
 /// Group, version and kind.
@@ -62,6 +63,8 @@ pub struct ResourceInfo {
     pub served_by_default: bool,
     /// From a custom resource definition: not normalised, encoded as JSON only.
     pub custom: bool,
+    /// Of a custom resource: what its definition says of this version.
+    pub definition: Option<Arc<custom::Version>>,
     pub ty: Lazy,
 }
 
@@ -318,6 +321,7 @@ impl Registry {
             storage_version_hash: hash.to_owned(),
             served_by_default: flags & 2 != 0,
             custom: false,
+            definition: None,
             ty: Lazy::new(move || types.get(at)),
         }
     }
