@@ -1,7 +1,7 @@
 //! Discovery: `/api`, `/apis` and below, plain and aggregated, and `/version`.
 //!
-//! The documents are made from the served resources on first use. Custom resources and aggregated API servers are not in
-//! them yet: what is served is fixed at the server's start.
+//! The documents are made from the served resources on first use, and anew when custom ones change. Aggregated API servers
+//! are not in them yet.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,8 @@ use kinds::{Gvk, ResourceInfo, Subresource};
 
 use crate::config::{Config, GIT_VERSION};
 use crate::negotiate::{self, Scope};
-use crate::registry::Resource;
+use crate::registry::Registry;
+use crate::registry::custom::CustomKinds;
 use crate::response::{self, Response, no_such_resource};
 use crate::server::{ApiServer, Call};
 use crate::value;
@@ -28,6 +29,8 @@ pub struct Discovery {
     /// Groups in upstream's order with the versions that are served, each with its resources.
     groups: Vec<Group>,
     aggregated: [OnceLock<Aggregated>; 2],
+    /// The number of the custom kinds' snapshot.
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -49,28 +52,51 @@ struct Aggregated {
 }
 
 impl Discovery {
-    pub(crate) fn new(config: &Config, kinds: &kinds::Registry, served: &[Arc<Resource>]) -> Self {
-        let groups = kinds.groups().iter().filter_map(|group| {
-            let versions: Vec<Version> = group
-                .versions
-                .iter()
+    pub(crate) fn new(config: &Config, registry: &Registry, custom: &CustomKinds) -> Self {
+        let served = registry.served();
+        let mut names: Vec<(&str, Vec<&str>)> = registry
+            .kinds()
+            .groups()
+            .iter()
+            .map(|g| (g.name.as_str(), g.versions.iter().map(|v| v.version.as_str()).collect()))
+            .collect();
+        // Custom groups come last: upstream gives them the lowest priority.
+        for (group, versions) in custom.groups() {
+            match names.iter_mut().find(|(name, _)| *name == group) {
+                Some((_, own)) => versions.into_iter().for_each(|v| {
+                    if !own.contains(&v) {
+                        own.push(v);
+                    }
+                }),
+                None => names.push((group, versions)),
+            }
+        }
+        let groups = names.into_iter().filter_map(|(name, versions)| {
+            let versions: Vec<Version> = versions
+                .into_iter()
                 .filter_map(|version| {
                     let mut resources: Vec<_> = served
                         .iter()
-                        .filter(|r| r.info.group == group.name && r.info.version == version.version)
+                        .filter(|r| r.info.group == name && r.info.version == version)
                         .map(|r| Arc::clone(&r.info))
                         .collect();
                     resources.sort_by(|a, b| a.plural.cmp(&b.plural));
-                    (!resources.is_empty()).then(|| Version { version: version.version.clone(), resources })
+                    (!resources.is_empty()).then(|| Version { version: version.to_owned(), resources })
                 })
                 .collect();
-            (!versions.is_empty()).then(|| Group { name: group.name.clone(), versions })
+            (!versions.is_empty()).then(|| Group { name: name.to_owned(), versions })
         });
         Self {
             advertise_address: config.advertise_address.clone(),
             groups: groups.collect(),
             aggregated: [OnceLock::new(), OnceLock::new()],
+            number: custom.number,
         }
+    }
+
+    /// Of which snapshot of the custom kinds this tells.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     fn named(&self) -> impl Iterator<Item = &Group> {

@@ -30,12 +30,16 @@ pub(crate) async fn resource(server: &Arc<ApiServer>, mut call: Call, body: Body
     if !registry.serves_group(&call.info.group) {
         return response::text(StatusCode::NOT_FOUND, PAGE_NOT_FOUND);
     }
-    let found = registry.find(&call.info.group, &call.info.version, &call.info.resource).cloned();
+    let found = registry.find(&call.info.group, &call.info.version, &call.info.resource);
     let outcome = match found {
         None => Err(no_such_resource()),
         Some(resource) => match check_route(&resource, &mut call) {
             Err(status) => Err(status),
             Ok(()) => {
+                if let Some(definition) = resource.definition() {
+                    call.custom = true;
+                    call.warnings.extend(definition.deprecation.clone());
+                }
                 if call.info.group.is_empty() {
                     call.warnings.extend(deprecation(&call.info.resource).map(str::to_owned));
                 }
@@ -86,6 +90,10 @@ fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
     let across = across_namespaces && !matches!(info.verb.as_str(), "list" | "watch");
     if across && item {
         return Err(no_such_resource());
+    }
+    if info.verb == "create" && resource.definition().is_some_and(|d| d.terminating) {
+        let message = "create not allowed while custom resource definition is terminating";
+        return Err(Status { message: message.into(), ..method_not_allowed() });
     }
     if misplaced || across || !verbs.contains(&info.verb) {
         return Err(method_not_allowed());
@@ -180,7 +188,9 @@ fn root_paths(server: &Arc<ApiServer>) -> Vec<u8> {
 
 /// The form of answer that the request asks for.
 pub(crate) fn output(call: &Call, scope: negotiate::Scope) -> Result<negotiate::Output, Status> {
-    let mut output = negotiate::output(call.accept(), scope)?;
+    let accept = call.accept();
+    let json_only = accept.filter(|_| call.custom).map(negotiate::without_protobuf).transpose()?;
+    let mut output = negotiate::output(json_only.as_deref().or(accept), scope)?;
     output.pretty |= negotiate::wants_pretty(&call.query, call.user_agent());
     Ok(output)
 }

@@ -16,6 +16,7 @@ pub mod auth;
 pub mod bootstrap;
 pub mod cli;
 pub mod config;
+pub(crate) mod custom;
 pub mod discovery;
 #[cfg(test)]
 mod fake_objects;

@@ -158,6 +158,16 @@ pub fn output(accept: Option<&str>, scope: Scope) -> Result<Output, Status> {
     ))
 }
 
+/// An `Accept` less protobuf, which custom resources do not have; their metadata alone has.
+pub(crate) fn without_protobuf(accept: &str) -> Result<String, Status> {
+    let left: Vec<&str> =
+        accept.split(',').filter(|part| !part.contains(PROTOBUF) || part.contains("as=Partial")).collect();
+    if left.is_empty() {
+        return Err(Status::not_acceptable_types(&[JSON, YAML]));
+    }
+    Ok(left.join(","))
+}
+
 /// The router's check: the bare media types alone.
 fn check_media(accept: &str, scope: Scope) -> Result<(), Status> {
     let bare = |part: &str| part.split(';').next().unwrap_or_default().trim().to_owned();

@@ -46,7 +46,7 @@ impl OpenApi {
     /// Group versions with their served resources, by path: `api/v1`, `apis/apps/v1`.
     fn group_versions(&self) -> BTreeMap<String, Vec<Arc<Resource>>> {
         let mut all: BTreeMap<String, Vec<Arc<Resource>>> = BTreeMap::new();
-        for resource in self.registry.served() {
+        for resource in &self.registry.served() {
             all.entry(root_of(resource)).or_default().push(Arc::clone(resource));
         }
         all
@@ -62,6 +62,7 @@ impl OpenApi {
         for resource in resources {
             context.update(resource.plural().as_bytes());
             context.update(resource.info.verbs.join(",").as_bytes());
+            context.update(resource.form.as_bytes());
         }
         context.finish().as_ref().iter().map(|b| format!("{b:02X}")).collect()
     }
@@ -161,7 +162,7 @@ fn v2(openapi: &OpenApi, call: &Call) -> Response {
     let Some(media_type) = negotiate::choose(call.accept(), &V2_OFFERED) else {
         return response::failure(&apimachinery::Status::not_acceptable_types(&V2_OFFERED));
     };
-    let (value, hash) = OpenApi::v2(openapi.registry.served());
+    let (value, hash) = OpenApi::v2(&openapi.registry.served());
     let mut response = if media_type == negotiate::JSON {
         document(call, negotiate::JSON, value.to_json(), &hash)
     } else {

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod commit;
 pub mod create;
+pub(crate) mod custom;
 pub mod decode;
 pub mod delete;
 pub(crate) mod handle;
@@ -34,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 
 use env::Env;
 use kinds::{Gvk, ResourceInfo};
+use parking_lot::RwLock;
 use store::View;
 
 use crate::config::{Config, Plugins};
@@ -52,6 +54,8 @@ pub struct Resource {
     /// `/registry/…/`.
     pub prefix: String,
     /// Paths that heads find, for field selectors.
+    /// What tells the version and state in which objects are shown, for what is kept beside them.
+    pub(crate) form: String,
     pub(crate) field_paths: Vec<&'static [&'static str]>,
     pub(crate) traits: Traits,
 }
@@ -92,13 +96,17 @@ impl Resource {
     pub fn plural(&self) -> &str {
         &self.info.plural
     }
+    /// What its definition says of a custom resource.
+    pub(crate) fn definition(&self) -> Option<&kinds::custom::Version> {
+        self.info.definition.as_deref()
+    }
     /// Whether requests see another version than storage holds.
     pub(crate) fn converts(&self) -> bool {
         self.hub.version != self.info.version || self.hub.group != self.info.group
     }
 }
 
-/// The tables of one server, made once at its start.
+/// The tables of one server: of built-in kinds made once at its start, of custom ones anew for each change.
 #[derive(Debug)]
 pub struct Registry {
     pub(crate) view: Arc<View>,
@@ -108,6 +116,7 @@ pub struct Registry {
     /// By group, version and plural.
     resources: BTreeMap<(String, String), BTreeMap<String, Arc<Resource>>>,
     served: Vec<Arc<Resource>>,
+    custom: RwLock<Arc<custom::CustomKinds>>,
     plugged: OnceLock<Plugged>,
 }
 
@@ -143,6 +152,7 @@ impl Registry {
             config: config.clone(),
             resources,
             served,
+            custom: RwLock::default(),
             plugged: OnceLock::new(),
         }))
     }
@@ -180,19 +190,24 @@ impl Registry {
     }
 
     /// A served resource.
-    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         // The map's key is owned; a lookup allocates two short strings, which is less than any other way costs in code.
-        self.resources.get(&(group.to_owned(), version.to_owned()))?.get(plural)
+        let own = self.resources.get(&(group.to_owned(), version.to_owned()));
+        if let Some(found) = own.and_then(|all| all.get(plural)) {
+            return Some(Arc::clone(found));
+        }
+        self.custom().find(group, version, plural).cloned()
     }
 
     /// Whether the group version is served.
     pub fn serves_version(&self, group: &str, version: &str) -> bool {
         self.resources.contains_key(&(group.to_owned(), version.to_owned()))
+            || self.custom().serves_version(group, version)
     }
 
     /// Whether any version of the group is.
     pub fn serves_group(&self, group: &str) -> bool {
-        self.resources.keys().any(|(g, _)| g == group)
+        self.resources.keys().any(|(g, _)| g == group) || self.custom().serves_group(group)
     }
 
     /// Whether the request's subresource exists.
@@ -203,19 +218,19 @@ impl Registry {
                 .is_some_and(|r| r.info.subresource(&info.subresource).is_some())
     }
 
-    /// Everything served, in discovery's order.
-    pub fn served(&self) -> &[Arc<Resource>] {
-        &self.served
+    /// Everything served: built-in kinds in discovery's order, then custom ones.
+    pub fn served(&self) -> Vec<Arc<Resource>> {
+        self.served.iter().chain(self.custom().all()).cloned().collect()
     }
 
     /// The resource in the version that storage holds, or any served one.
-    pub fn any_version(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
+    pub fn any_version(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
         let mut all = self.served.iter().filter(|r| r.info.group == group && r.info.plural == plural);
-        let first = all.next()?;
+        let Some(first) = all.next() else { return self.custom().any_version(group, plural).cloned() };
         if !first.converts() {
-            return Some(first);
+            return Some(Arc::clone(first));
         }
-        Some(all.find(|r| !r.converts()).unwrap_or(first))
+        Some(Arc::clone(all.find(|r| !r.converts()).unwrap_or(first)))
     }
 
     pub fn view(&self) -> &Arc<View> {
@@ -234,6 +249,10 @@ pub(crate) fn describe(kinds: &kinds::Registry, info: &Arc<ResourceInfo>) -> Res
     let key_group = if info.custom { &info.group } else { &hub_info.group };
     Resource {
         prefix: keys::prefix(key_group, &info.plural, info.custom),
+        form: match &info.definition {
+            Some(definition) => definition.identity.clone(),
+            None => info.api_version(),
+        },
         field_paths: selectable::paths(&info.group, &info.plural),
         traits: traits(info),
         info: Arc::clone(info),

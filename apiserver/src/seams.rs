@@ -156,6 +156,8 @@ pub trait Strategy: Send + Sync + fmt::Debug {
     fn warnings(&self, _ctx: &StrategyContext<'_>, _object: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
     }
+    /// Changes an object whose deletion begins: what must happen before it is gone.
+    fn prepare_delete(&self, _now: jiff::Timestamp, _object: &mut Value) {}
     /// The grace period of a deletion in seconds; `None`: deleted at once (pods alone have one).
     fn graceful_deletion(&self, _object: &Value, _requested: Option<i64>) -> Option<i64> {
         None

@@ -19,6 +19,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
 use store::Backend;
 use tokio::time::Instant;
 
@@ -65,7 +66,8 @@ pub struct ApiServer {
     mutations: Tasks,
     registry: Arc<Registry>,
     plugins: OnceLock<Arc<Plugins>>,
-    discovery: Discovery,
+    /// As of the newest custom kinds that somebody has asked about.
+    discovery: Mutex<Option<Arc<Discovery>>>,
     openapi: OpenApi,
     metrics: ServerMetrics,
     health: Health,
@@ -81,7 +83,7 @@ impl ApiServer {
         let plugins = Arc::new((deps.plugins)(&objects));
         registry.plug(Arc::clone(&plugins));
         let server = Arc::new(Self {
-            discovery: Discovery::new(&config, &deps.kinds, registry.served()),
+            discovery: Mutex::default(),
             openapi: OpenApi::new(Arc::clone(&registry)),
             config,
             env: deps.env,
@@ -94,6 +96,7 @@ impl ApiServer {
             stopping: AtomicBool::new(false),
         });
         server.add_checks(deps.backend);
+        crate::custom::start(&server.registry, &server.tasks);
         Ok(server)
     }
 
@@ -145,8 +148,17 @@ impl ApiServer {
     pub fn metrics(&self) -> &ServerMetrics {
         &self.metrics
     }
-    pub(crate) fn discovery(&self) -> &Discovery {
-        &self.discovery
+    pub(crate) fn discovery(&self) -> Arc<Discovery> {
+        let custom = self.registry.custom();
+        let mut kept = self.discovery.lock();
+        match &*kept {
+            Some(discovery) if discovery.number() == custom.number => Arc::clone(discovery),
+            _ => {
+                let fresh = Arc::new(Discovery::new(&self.config, &self.registry, &custom));
+                *kept = Some(Arc::clone(&fresh));
+                fresh
+            }
+        }
     }
     pub(crate) fn openapi(&self) -> &OpenApi {
         &self.openapi
@@ -165,7 +177,7 @@ impl ApiServer {
         let long = self.is_long(&info, &query);
         let head = parts.method == Method::HEAD;
         let call =
-            Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone() };
+            Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone(), custom: false };
         let limit = (!long).then(|| self.deadline(&call.query));
         let answer = AssertUnwindSafe(self.answer(call, body)).catch_unwind();
         let outcome = match limit {
@@ -320,6 +332,8 @@ pub struct Call {
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
     pub labels: RequestLabels,
+    /// Asks for a custom resource, which is answered in JSON and YAML only.
+    pub custom: bool,
 }
 
 impl Call {

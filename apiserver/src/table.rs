@@ -41,8 +41,10 @@ pub fn partial(object: &Value, version: &str) -> Value {
 }
 
 fn columns_of(resource: &Resource) -> Columns {
-    // Custom resources without columns of their own have a name and an age, like every kind without any.
-    if resource.info.custom { Columns::default() } else { Columns::of(resource.group(), resource.plural()) }
+    match &resource.info.definition {
+        Some(version) => Columns::custom(version),
+        None => Columns::of(resource.group(), resource.plural()),
+    }
 }
 
 /// `columnDefinitions`.

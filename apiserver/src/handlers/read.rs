@@ -35,6 +35,12 @@ pub(crate) async fn get(
         .view()
         .get(&key)
         .ok_or_else(|| Status::not_found(resource.group(), resource.plural(), &call.info.name))?;
+    if resource.info.custom {
+        let form = registry
+            .form(resource, &entry)
+            .ok_or_else(|| Status::internal("the stored object cannot be decoded"))?;
+        return render::served(server, resource, call, &form.text, Some(entry.mod_revision), StatusCode::OK);
+    }
     render::object(server, resource, call, &entry.value, Some(entry.mod_revision), StatusCode::OK)
 }
 

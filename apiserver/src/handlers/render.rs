@@ -54,9 +54,29 @@ pub(crate) fn object(
     revision: Option<u64>,
     code: StatusCode,
 ) -> Result<Response, Status> {
+    if !resource.converts() {
+        return served(server, resource, call, text, revision, code);
+    }
+    let output = super::output(call, Scope::Object)?;
+    let mut value = Value::from_json(text).map_err(Status::internal)?;
+    if let Some(revision) = revision {
+        value.set_at(&["metadata", "resourceVersion"], revision.to_string());
+    }
+    server.registry().to_served(resource, &mut value);
+    self::value(server, resource, call, value, output, code)
+}
+
+/// As `object`, for bytes that are in the served version.
+pub(crate) fn served(
+    server: &Arc<ApiServer>,
+    resource: &Resource,
+    call: &Call,
+    text: &Bytes,
+    revision: Option<u64>,
+    code: StatusCode,
+) -> Result<Response, Status> {
     let output = super::output(call, Scope::Object)?;
     if output.is_plain()
-        && !resource.converts()
         && let Some(revision) = revision
         && let Some(head) = Head::scan(text, &[], resource.info.custom)
     {
@@ -69,7 +89,6 @@ pub(crate) fn object(
     if let Some(revision) = revision {
         value.set_at(&["metadata", "resourceVersion"], revision.to_string());
     }
-    server.registry().to_served(resource, &mut value);
     self::value(server, resource, call, value, output, code)
 }
 

@@ -35,7 +35,7 @@ fn read_object(
         kinds: registry.kinds(),
         gvk: &gvk,
         ty: resource.info.ty.get(),
-        custom: resource.info.custom,
+        custom: resource.definition(),
     };
     let mut object = decode(&expected, bytes, encoding, options.field_validation, &mut call.warnings)?;
     crate::registry::managed::keep_reset(&mut object);
@@ -102,7 +102,7 @@ pub(crate) async fn update(
     if call.info.subresource == "scale" {
         let encoding = negotiate::input(call.header(header::CONTENT_TYPE))?;
         let (gvk, ty) = (scale::gvk(), scale_type(registry)?);
-        let expected = Expected { kinds: registry.kinds(), gvk: &gvk, ty: &ty, custom: false };
+        let expected = Expected { kinds: registry.kinds(), gvk: &gvk, ty: &ty, custom: None };
         let sent = decode(&expected, &bytes, encoding, options.field_validation, &mut call.warnings)?;
         let name = call.info.name.clone();
         scale::check(&sent, &name)?;
@@ -169,7 +169,7 @@ pub(crate) async fn patch(
     let mut warned = false;
     let change: Change<'_> = Box::new(|live, warnings| {
         let Some(live) = live else { return Ok(Value::NULL) };
-        let into = Into { gvk: &gvk, ty: resource.info.ty.get(), custom: resource.info.custom };
+        let into = Into { gvk: &gvk, ty: resource.info.ty.get(), custom: resource.definition() };
         // Warnings of a second attempt are those of the first.
         let mut again = Vec::new();
         let texts = if std::mem::replace(&mut warned, true) { &mut again } else { warnings };
@@ -223,7 +223,7 @@ fn patch_scale<'a>(
         let Some(live) = live else { return Ok(Value::NULL) };
         let shown = scale::of(live);
         let gvk = scale::gvk();
-        let into = Into { gvk: &gvk, ty: &ty, custom: false };
+        let into = Into { gvk: &gvk, ty: &ty, custom: None };
         let sent = registry.apply_patch(into, read, &shown, options.field_validation, warnings)?;
         scale::check(&sent, &name)?;
         let mut object = live.clone();
@@ -331,7 +331,7 @@ pub(crate) async fn special(
         .type_of(&gvk.group, &gvk.version, &gvk.kind)
         .ok_or_else(|| Status::internal(format!("the tables have no {}", gvk.kind)))?;
     let encoding = negotiate::input(call.header(header::CONTENT_TYPE))?;
-    let expected = Expected { kinds: registry.kinds(), gvk: &gvk, ty: &ty, custom: false };
+    let expected = Expected { kinds: registry.kinds(), gvk: &gvk, ty: &ty, custom: None };
     let mut object = decode(&expected, &bytes, encoding, options.field_validation, &mut call.warnings)?;
     kinds::normalise::normalise(&ty, &mut object);
     let defaults = kinds::defaults::Context { now: registry.now().as_second() };

@@ -24,7 +24,7 @@ const CHANGES_MAX: usize = 10_000;
 const CHANGES_CHUNK: usize = 256;
 
 impl Registry {
-    fn own_resource(&self, group: &str, resource: &str) -> Result<&Arc<Resource>, Status> {
+    fn own_resource(&self, group: &str, resource: &str) -> Result<Arc<Resource>, Status> {
         self.any_version(group, resource).ok_or_else(crate::response::no_such_resource)
     }
 
@@ -58,6 +58,11 @@ impl Registry {
 
     /// Field checks, canonical form and defaults of a decoded object in the served version.
     pub(crate) fn canonicalise(&self, resource: &Resource, object: &mut Value) -> kinds::decode::Report {
+        if let Some(definition) = resource.definition() {
+            let report = definition.prune(object);
+            definition.default(object);
+            return report;
+        }
         let context = kinds::defaults::Context { now: self.now().as_second() };
         kinds::defaults::canonicalise(&resource.info, object, &context)
     }
@@ -65,13 +70,13 @@ impl Registry {
 
 impl Objects for Registry {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let resource = self.any_version(group, resource)?;
+        let resource = &self.any_version(group, resource)?;
         let entry = self.view.get(&keys::key(&resource.prefix, namespace, name))?;
         self.decoded(resource, &entry)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Value>> {
-        let Some(resource) = self.any_version(group, resource) else { return Vec::new() };
+        let Some(resource) = &self.any_version(group, resource) else { return Vec::new() };
         let scope = keys::scope(&resource.prefix, namespace);
         // The present is never compacted while it is being read in one call without a revision; if history is dropped
         // between two chunks, the next try starts from a newer present.
@@ -90,7 +95,7 @@ impl Objects for Registry {
     }
 
     fn changes_since(&self, group: &str, resource: &str, since: Revision) -> Option<Changes> {
-        let resource = self.any_version(group, resource)?;
+        let resource = &self.any_version(group, resource)?;
         let mut watcher = self.view.watch(&resource.prefix, since + 1).ok()?;
         let mut newest: BTreeMap<store::Key, Option<Arc<Entry>>> = BTreeMap::new();
         let mut events = Vec::new();
@@ -147,7 +152,7 @@ impl Objects for Registry {
         mut object: Value,
     ) -> BoxFuture<'a, Result<Value, Status>> {
         Box::pin(async move {
-            let resource = self.own_resource(group, resource)?;
+            let resource = &self.own_resource(group, resource)?;
             self.complete_own(resource, &mut object)?;
             let (user, options, mut warnings) = (self.own_user(), WriteOptions::own(), Vec::new());
             let mut context = own_context(&user, &options, &mut warnings);
@@ -166,7 +171,7 @@ impl Objects for Registry {
         mut object: Value,
     ) -> BoxFuture<'a, Result<Value, Status>> {
         Box::pin(async move {
-            let resource = self.own_resource(group, resource)?;
+            let resource = &self.own_resource(group, resource)?;
             self.complete_own(resource, &mut object)?;
             let (user, options, mut warnings) = (self.own_user(), WriteOptions::own(), Vec::new());
             let mut context = own_context(&user, &options, &mut warnings);
@@ -185,7 +190,7 @@ impl Objects for Registry {
         options: Value,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            let resource = self.own_resource(group, resource)?;
+            let resource = &self.own_resource(group, resource)?;
             let delete = DeleteOptions::parse(&Query::default(), Some(&options))?;
             let (user, options, mut warnings) = (self.own_user(), WriteOptions::own(), Vec::new());
             let mut context = own_context(&user, &options, &mut warnings);

@@ -95,6 +95,7 @@ impl Registry {
             context.warnings.extend(warnings);
         }
         self.last_admission(resource, namespace, &name, &mut object, context).await?;
+        self.prune_for_storage(resource, &mut object);
         let written = self.store_new(resource, namespace, &name, object, context).await?;
         Ok(Written { revision: written.revision.or(shown), ..written })
     }

@@ -2,7 +2,8 @@
 //! refuses what is broken, of another kind, or has unknown and repeated fields.
 
 use apimachinery::schema::Type;
-use apimachinery::{ParseOptions, Parsed, Status, Value, go};
+use apimachinery::{FieldError, ParseOptions, Parsed, Path, Status, Value, go};
+use kinds::custom::Version;
 use kinds::{Gvk, Registry as Kinds};
 
 use super::options::FieldValidation;
@@ -20,8 +21,8 @@ pub struct Expected<'a> {
     pub kinds: &'a Kinds,
     pub gvk: &'a Gvk,
     pub ty: &'a Type,
-    /// Custom resources are not pruned by a Go type.
-    pub custom: bool,
+    /// Custom resources are pruned by their definition instead of a Go type.
+    pub custom: Option<&'a Version>,
 }
 
 /// Decodes a body. Texts for `Warning` headers are appended.
@@ -39,7 +40,7 @@ pub fn decode(
             preview(body)
         ))
     };
-    let options = ParseOptions { merge_duplicates: !expected.custom, ..ParseOptions::default() };
+    let options = ParseOptions { merge_duplicates: expected.custom.is_none(), ..ParseOptions::default() };
     let Parsed { mut value, duplicates } = match encoding {
         Encoding::Json => Value::parse_json(body, &options)
             .map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))?,
@@ -51,11 +52,10 @@ pub fn decode(
     };
     check_envelope(&value).map_err(unrecognized)?;
     let found = type_of(&value, expected.gvk).map_err(unrecognized)?;
-    check_type(expected, &found)?;
-    let report = if expected.custom {
-        kinds::decode::Report::default()
-    } else {
-        kinds::decode::check(expected.ty, &mut value)
+    check_type(expected, &found, &value)?;
+    let report = match expected.custom {
+        Some(definition) => definition.prune(&mut value),
+        None => kinds::decode::check(expected.ty, &mut value),
     };
     let cannot = |why: &str| {
         bad_request(format!(
@@ -146,14 +146,17 @@ fn mismatch(expected: &Expected<'_>, found: &Gvk) -> String {
     )
 }
 
-fn check_type(expected: &Expected<'_>, found: &Gvk) -> Result<(), Status> {
+fn check_type(expected: &Expected<'_>, found: &Gvk, value: &Value) -> Result<(), Status> {
     let Expected { gvk: want, kinds, .. } = *expected;
     if found == want {
         return Ok(());
     }
+    if expected.custom.is_some() {
+        return Err(wrong_custom_type(want, found, value));
+    }
     if found.group == want.group && found.kind == want.kind {
         let any_version = kinds.resources().iter().any(|r| r.group == found.group && r.kind == found.kind);
-        if any_version && !expected.custom {
+        if any_version {
             return Err(bad_request(format!(
                 "the API version in the data ({}) does not match the expected API version ({})",
                 found.api_version(),
@@ -168,6 +171,20 @@ fn check_type(expected: &Expected<'_>, found: &Gvk) -> Result<(), Status> {
         go::quote(&found.version),
         want.kind
     )))
+}
+
+/// Custom resources have one type for all, so that the version is looked at by the handler and the kind by validation.
+fn wrong_custom_type(want: &Gvk, found: &Gvk, value: &Value) -> Status {
+    if found.api_version() != want.api_version() {
+        return bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({})",
+            found.api_version(),
+            want.api_version()
+        ));
+    }
+    let why = format!("must be {}", want.kind);
+    let error = FieldError::invalid(&Path::new("kind"), found.kind.as_str(), &why);
+    Status::invalid(&want.group, &want.kind, apimachinery::meta::name(value), &[error])
 }
 
 /// The Go package of a group's internal types.

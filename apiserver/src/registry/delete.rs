@@ -148,7 +148,11 @@ impl Registry {
                 Shortened::NotGraceful => None,
             }
         } else {
-            let grace = self.strategy(resource).and_then(|s| s.graceful_deletion(old, requested));
+            let strategy = self.strategy(resource);
+            if let Some(strategy) = &strategy {
+                strategy.prepare_delete(now, &mut object);
+            }
+            let grace = strategy.and_then(|s| s.graceful_deletion(old, requested));
             if let Some(grace) = grace {
                 mark(&mut object, now, grace);
             }

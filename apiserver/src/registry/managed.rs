@@ -38,7 +38,7 @@ impl Versions for Served<'_> {
         if !self.registry.serves_version(group, version) {
             return None;
         }
-        let ty = self.registry.kinds.type_of(group, version, self.kind)?;
+        let ty = self.registry.type_of(group, version, self.kind)?;
         let value = kinds::convert::convert(value.clone(), &Gvk::new(group, version, self.kind));
         Some((value, ty))
     }

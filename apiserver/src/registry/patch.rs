@@ -143,7 +143,7 @@ fn report_oddities(
 pub(crate) struct Into<'a> {
     pub(crate) gvk: &'a Gvk,
     pub(crate) ty: &'a TypeRef,
-    pub(crate) custom: bool,
+    pub(crate) custom: Option<&'a kinds::custom::Version>,
 }
 
 impl Registry {
@@ -187,11 +187,11 @@ impl Registry {
             }
         }
         super::managed::keep_reset(&mut object);
-        if into.custom {
-            return Ok(object);
-        }
         let before = object.clone();
-        let mut report = kinds::decode::check(into.ty, &mut object);
+        let mut report = match into.custom {
+            Some(definition) => definition.prune(&mut object),
+            None => kinds::decode::check(into.ty, &mut object),
+        };
         if let Some(error) = report.error {
             let strategic = matches!(read.patch, Patch::Strategic(_));
             return Err(refuse(&before, &if strategic { converter_text(&error) } else { error }));
@@ -206,8 +206,8 @@ impl Registry {
     /// stand at the end of their objects until the object is stored.
     pub(crate) fn complete(&self, resource: &Resource, object: &mut Value) {
         let info = &resource.info;
-        if info.custom {
-            return;
+        if let Some(definition) = resource.definition() {
+            return definition.default(object);
         }
         kinds::normalise::normalise(info.ty.get(), object);
         let context = kinds::defaults::Context { now: self.now().as_second() };

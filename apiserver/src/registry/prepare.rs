@@ -121,6 +121,7 @@ impl Registry {
         let old_generation = old.i64_at(&["metadata", "generation"]).unwrap_or(0);
         match context.subresource {
             "" if resource.traits.has_status => keep_member(object, old, "status"),
+            "status" if resource.info.custom => keep_all_but(object, old, &["status"]),
             "status" => keep_all_but_status(object, old, resource.plural() == "deployments"),
             "finalize" => keep_all_but(object, old, &["spec", "finalizers"]),
             "ephemeralcontainers" => keep_all_but(object, old, &["spec", "ephemeralContainers"]),
@@ -156,7 +157,10 @@ impl Registry {
     /// Whether what is asked for changed: anything but metadata and status; for deployments also annotations.
     fn wants_something_else(&self, resource: &Resource, object: &Value, old: &Value) -> bool {
         let (Some(new), Some(before)) = (object.as_object(), old.as_object()) else { return false };
-        let wanted = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
+        // The status of a custom resource that has no subresource for it is a field like others.
+        let asked = resource.info.custom && !resource.traits.has_status;
+        let wanted =
+            |key: &str| !matches!(key, "metadata" | "kind" | "apiVersion") && (asked || key != "status");
         let changed = new.iter().any(|(k, v)| wanted(k) && before.get(k) != Some(v))
             || before.keys().any(|k| wanted(k) && !new.contains_key(k));
         let annotations = ["metadata", "annotations"];
@@ -174,6 +178,9 @@ impl Registry {
         object: &Value,
     ) -> Vec<FieldError> {
         let mut errors = validate_meta(resource, object);
+        if let Some(definition) = resource.definition() {
+            errors.extend(definition.validate(object, None));
+        }
         if let Some(strategy) = self.strategy(resource) {
             errors.extend(strategy.validate_create(context, object));
         }
@@ -190,6 +197,9 @@ impl Registry {
         // Upstream checks metadata twice, in `BeforeUpdate` and in the strategy, and tells of each problem as often.
         let mut errors = validate_meta_update(resource, object, old);
         errors.extend_from_within(..);
+        if let Some(definition) = resource.definition() {
+            errors.extend(definition.validate(object, Some(old)));
+        }
         if let Some(strategy) = self.strategy(resource) {
             errors.extend(strategy.validate_update(context, object, old));
         }

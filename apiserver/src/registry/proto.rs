@@ -32,14 +32,14 @@ impl Registry {
             .kinds
             .type_of(&gvk.group, &gvk.version, &gvk.kind)
             .ok_or_else(|| Status::internal("the tables have no DeleteOptions"))?;
-        let expected = Expected { kinds: &self.kinds, gvk: &gvk, ty: &ty, custom: false };
+        let expected = Expected { kinds: &self.kinds, gvk: &gvk, ty: &ty, custom: None };
         decode(&expected, body).map_err(|e| Status::bad_request(e.to_string()))
     }
 
     /// An object with its envelope.
     pub(crate) fn encode_protobuf(&self, gvk: &Gvk, value: &Value) -> Result<Vec<u8>, Status> {
         let refused = || Status::not_acceptable_types(&[crate::negotiate::JSON, crate::negotiate::YAML]);
-        let custom = self.kinds.kind(&gvk.group, &gvk.version, &gvk.kind).is_some_and(|r| r.custom);
+        let custom = self.custom().kind(&gvk.group, &gvk.version, &gvk.kind).is_some();
         if custom || gvk.kind == "Table" {
             return Err(refused());
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use apimachinery::Value;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use store::Entry;
 
 use super::head::Head;
@@ -15,12 +16,15 @@ use super::{Registry, Resource};
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) head: Head,
-    /// JSON in a version that is not the stored one, for the version that was asked for first. Few objects are read in
-    /// two foreign versions; further ones are converted each time.
-    other: OnceLock<(String, Arc<(Head, Bytes)>)>,
+    /// JSON in a form that is not the stored one, for the form that was asked for last: few objects are read in two
+    /// foreign versions.
+    other: Mutex<Option<Other>>,
     /// The decoded object, for small ones that the server itself reads again and again.
     value: OnceLock<Arc<Value>>,
 }
+
+/// The form by its name ([`Resource::form`]), and what the object is in it.
+type Other = (String, Arc<(Head, Bytes)>);
 
 /// Objects up to this size are kept decoded when the server's own parts read them.
 const KEEP_DECODED_MAX: usize = 8 * 1024;
@@ -55,7 +59,7 @@ impl Registry {
             return Arc::clone(kept).downcast::<Served>().ok();
         }
         let head = Head::scan(&entry.value, &resource.field_paths, resource.info.custom)?;
-        let served = Arc::new(Served { head, other: OnceLock::new(), value: OnceLock::new() });
+        let served = Arc::new(Served { head, other: Mutex::default(), value: OnceLock::new() });
         let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&served) as _;
         match slot.set(shared) {
             Ok(()) => Some(served),
@@ -67,26 +71,37 @@ impl Registry {
     /// The object in the version that the resource is served in.
     pub(crate) fn form(&self, resource: &Resource, entry: &Entry) -> Option<Form> {
         let served = self.served_of(resource, entry)?;
-        if !resource.converts() {
+        if !resource.converts() && !resource.info.custom {
             return Some(Form { text: entry.value.clone(), head: FormHead::Stored(served) });
         }
-        let wanted = resource.info.api_version();
-        if let Some((version, other)) = served.other.get()
-            && *version == wanted
-        {
-            return Some(Form { text: other.1.clone(), head: FormHead::Other(Arc::clone(other)) });
+        let kept = served.other.lock().as_ref().filter(|kept| kept.0 == resource.form).map(|kept| Arc::clone(&kept.1));
+        if let Some(other) = kept {
+            return Some(Form { text: other.1.clone(), head: FormHead::Other(other) });
         }
         let mut value = Value::from_json(&entry.value).ok()?;
-        self.to_served(resource, &mut value);
-        let text = Bytes::from(value.to_json());
+        match resource.definition() {
+            Some(definition) => {
+                definition.read_stored(&mut value);
+                self.normalise(resource, &mut value);
+            }
+            None => self.to_served(resource, &mut value),
+        }
+        let made = value.to_json();
+        // Most custom resources are stored as they are shown: their bytes are shared.
+        let text = if entry.value == made { entry.value.clone() } else { Bytes::from(made) };
         let head = Head::scan(&text, &[], resource.info.custom)?;
         let other = Arc::new((head, text.clone()));
-        let _ = served.other.set((wanted, Arc::clone(&other)));
+        *served.other.lock() = Some((resource.form.clone(), Arc::clone(&other)));
         Some(Form { text, head: FormHead::Other(other) })
     }
 
     /// The stored object, decoded, with its revision.
     pub(crate) fn decoded(&self, resource: &Resource, entry: &Entry) -> Option<Arc<Value>> {
+        if let Some(definition) = resource.definition() {
+            let mut value = decode_entry(entry)?;
+            definition.read_stored(&mut value);
+            return Some(Arc::new(value));
+        }
         let served = self.served_of(resource, entry)?;
         if let Some(value) = served.value.get() {
             return Some(Arc::clone(value));

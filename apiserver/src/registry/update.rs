@@ -145,6 +145,7 @@ impl Registry {
         if context.admit {
             self.admission(target, &mut object, &live, context, true).await?;
         }
+        self.prune_for_storage(resource, &mut object);
         self.store_changed(target, key, attempt, object, context).await
     }
 

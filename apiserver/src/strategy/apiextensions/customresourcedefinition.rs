@@ -27,6 +27,10 @@ impl Strategy for CustomResourceDefinition {
         }
     }
 
+    fn prepare_delete(&self, now: jiff::Timestamp, object: &mut Value) {
+        crate::custom::begin_deletion(object, now);
+    }
+
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
         validate(object)
     }

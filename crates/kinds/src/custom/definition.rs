@@ -58,6 +58,18 @@ pub struct Names {
 }
 
 impl Names {
+    /// The names of a resource that is served.
+    pub fn of(info: &ResourceInfo) -> Self {
+        Self {
+            plural: info.plural.clone(),
+            singular: info.singular.clone(),
+            short_names: info.short_names.clone(),
+            kind: info.kind.clone(),
+            list_kind: info.list_kind.clone(),
+            categories: info.categories.clone(),
+        }
+    }
+
     pub fn read(names: &Value) -> Self {
         let text = |key: &str| names.str_at(&[key]).unwrap_or_default().to_owned();
         let list = |key: &str| {
@@ -75,6 +87,14 @@ impl Names {
 }
 
 impl Version {
+    /// Drops what the version that the object is stored in does not know.
+    pub fn prune_for_storage(&self, object: &mut Value) {
+        let stored = meta::api_version(object).to_owned();
+        if let Some(schema) = self.all.get(&stored) {
+            prune::prune(schema, &self.metadata, object);
+        }
+    }
+
     /// Drops what the schema does not know from an object that was sent.
     pub fn prune(&self, object: &mut Value) -> Report {
         prune::prune(&self.schema, &self.metadata, object)
@@ -158,11 +178,7 @@ impl Maker<'_> {
         let described = Arc::new(self.version(version, name));
         let (schema, metadata) = (Arc::clone(&described.schema), Arc::clone(self.metadata));
         let type_name = type_name(self.group, name, &names.kind);
-        let verbs: &[&str] = if described.terminating {
-            &["delete", "deletecollection", "get", "list", "watch"]
-        } else {
-            &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
-        };
+        let verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
         ResourceInfo {
             group: self.group.to_owned(),
             version: name.to_owned(),
@@ -224,7 +240,7 @@ impl Maker<'_> {
             deprecation,
             terminating,
             identity: format!(
-                "{api_version} {} {}",
+                "{api_version} {} {} {terminating}",
                 meta::uid(self.definition),
                 meta::generation(self.definition)
             ),
