@@ -34,7 +34,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Serves what is in the store, and follows it until the tasks are stopped.
 pub(crate) fn start(registry: &Arc<Registry>, tasks: &Tasks) {
-    let Some(metadata) = registry.kinds().type_named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta") else {
+    let Some(metadata) = registry.kinds().type_named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+    else {
         return;
     };
     let mut controller = Controller {
@@ -186,7 +187,9 @@ impl Controller {
             // The write is told by the watch, and clean-up begins from what it says.
             return Ok(());
         }
-        if meta::deletion_timestamp(&definition).is_some() && meta::finalizers(&definition).any(|f| f == CLEANUP) {
+        if meta::deletion_timestamp(&definition).is_some()
+            && meta::finalizers(&definition).any(|f| f == CLEANUP)
+        {
             self.clean_up(registry, name, wanted).await?;
         }
         Ok(())
@@ -215,7 +218,9 @@ impl Controller {
                     continue;
                 }
                 let namespace = meta::namespace(&object);
-                match Objects::delete(&**registry, group, plural, namespace, meta::name(&object), Value::NULL).await {
+                match Objects::delete(&**registry, group, plural, namespace, meta::name(&object), Value::NULL)
+                    .await
+                {
                     Err(status) if !status.is_not_found() => return Err(status),
                     _ => {}
                 }
@@ -224,7 +229,12 @@ impl Controller {
         }
         let mut conditions = Conditions::of(&mut definition, now);
         if n_left > 0 {
-            conditions.set("Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress");
+            conditions.set(
+                "Terminating",
+                "True",
+                "InstanceDeletionInProgress",
+                "CustomResource deletion is in progress",
+            );
             self.again.insert(name.to_owned());
         } else {
             conditions.set("Terminating", "False", "InstanceDeletionCompleted", "removed all instances");

@@ -176,8 +176,15 @@ impl ApiServer {
         let labels = self.labels(&info, &query);
         let long = self.is_long(&info, &query);
         let head = parts.method == Method::HEAD;
-        let call =
-            Call { info, query, parts, user: Arc::default(), warnings: Vec::new(), labels: labels.clone(), custom: false };
+        let call = Call {
+            info,
+            query,
+            parts,
+            user: Arc::default(),
+            warnings: Vec::new(),
+            labels: labels.clone(),
+            custom: false,
+        };
         let limit = (!long).then(|| self.deadline(&call.query));
         let answer = AssertUnwindSafe(self.answer(call, body)).catch_unwind();
         let outcome = match limit {

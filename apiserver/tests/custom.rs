@@ -61,7 +61,8 @@ fn schema() -> Value {
 /// Makes a definition and waits until its watch says that it is established.
 async fn establish(cluster: &Cluster, definition: Value) -> Value {
     let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
-    let mut watch = cluster.watch(&format!("{DEFINITIONS}?watch=1&fieldSelector=metadata.name%3D{name}")).await;
+    let mut watch =
+        cluster.watch(&format!("{DEFINITIONS}?watch=1&fieldSelector=metadata.name%3D{name}")).await;
     cluster.post(DEFINITIONS, definition).await.expect_code(201);
     loop {
         let event = watch.next().await;

@@ -82,7 +82,8 @@ pub(super) fn set_conditions(conditions: &mut Conditions<'_>, decision: &Decisio
 pub(super) fn value(names: &Names) -> Value {
     let mut object = Object::new();
     object.insert("plural", names.plural.as_str());
-    for (key, text) in [("singular", &names.singular), ("kind", &names.kind), ("listKind", &names.list_kind)] {
+    for (key, text) in [("singular", &names.singular), ("kind", &names.kind), ("listKind", &names.list_kind)]
+    {
         if key == "kind" && !names.short_names.is_empty() {
             object.insert("shortNames", strings(&names.short_names));
         }

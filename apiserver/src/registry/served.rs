@@ -74,7 +74,12 @@ impl Registry {
         if !resource.converts() && !resource.info.custom {
             return Some(Form { text: entry.value.clone(), head: FormHead::Stored(served) });
         }
-        let kept = served.other.lock().as_ref().filter(|kept| kept.0 == resource.form).map(|kept| Arc::clone(&kept.1));
+        let kept = served
+            .other
+            .lock()
+            .as_ref()
+            .filter(|kept| kept.0 == resource.form)
+            .map(|kept| Arc::clone(&kept.1));
         if let Some(other) = kept {
             return Some(Form { text: other.1.clone(), head: FormHead::Other(other) });
         }

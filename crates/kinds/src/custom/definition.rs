@@ -72,9 +72,8 @@ impl Names {
 
     pub fn read(names: &Value) -> Self {
         let text = |key: &str| names.str_at(&[key]).unwrap_or_default().to_owned();
-        let list = |key: &str| {
-            names.array_at(&[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        };
+        let list =
+            |key: &str| names.array_at(&[key]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
         Self {
             plural: text("plural"),
             singular: text("singular"),
@@ -149,8 +148,7 @@ pub fn resources(definition: &Value, names: &Names, metadata: &TypeRef) -> Vec<R
         .map(|v| (format!("{group}/{}", name_of(v)), Arc::new(Schema::read(&published(v)))))
         .collect();
     let maker = Maker { definition, names, metadata, group, storage, all: Arc::new(schemas) };
-    let mut served: Vec<&Value> =
-        versions.iter().filter(|v| v.bool_at(&["served"]) == Some(true)).collect();
+    let mut served: Vec<&Value> = versions.iter().filter(|v| v.bool_at(&["served"]) == Some(true)).collect();
     served.sort_by(|a, b| {
         let name = |v: &&Value| v.str_at(&["name"]).unwrap_or_default().to_owned();
         version_order(&name(a), &name(b))

@@ -98,8 +98,30 @@ fn date_time(text: &str) -> bool {
 /// Go's duration, or words such as `3 days`.
 fn duration(text: &str) -> bool {
     const UNITS: [&str; 24] = [
-        "ns", "us", "µs", "ms", "s", "m", "h", "d", "w", "nano", "nanosecond", "micro", "microsecond", "milli",
-        "millisecond", "sec", "second", "min", "minute", "hr", "hour", "day", "week", "wk",
+        "ns",
+        "us",
+        "µs",
+        "ms",
+        "s",
+        "m",
+        "h",
+        "d",
+        "w",
+        "nano",
+        "nanosecond",
+        "micro",
+        "microsecond",
+        "milli",
+        "millisecond",
+        "sec",
+        "second",
+        "min",
+        "minute",
+        "hr",
+        "hour",
+        "day",
+        "week",
+        "wk",
     ];
     if time::parse_duration(text).is_ok() {
         return true;
@@ -142,7 +164,9 @@ fn uri(text: &str) -> bool {
     }
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && scheme.bytes().all(good) && !rest.is_empty()
+    scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.bytes().all(good)
+        && !rest.is_empty()
 }
 
 fn uuid(text: &str) -> bool {

@@ -93,7 +93,8 @@ fn resource(value: &Value, path: &Path, errors: &mut Vec<FieldError>) {
                 Some(text) if key == "kind" => {
                     let wrong = names::dns1035_label(&text.to_lowercase());
                     if !wrong.is_empty() {
-                        let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+                        let why =
+                            format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
                         errors.push(FieldError::invalid(&at, text, &why));
                     }
                 }

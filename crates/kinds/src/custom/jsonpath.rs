@@ -169,10 +169,9 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<&str>) {
-        let object = Value::from_json(
-            br#"{"a":{"b.c":1,"l":[{"t":"x","s":"no"},{"t":"Ready","s":"yes"}]},"e":[]}"#,
-        )
-        .unwrap();
+        let object =
+            Value::from_json(br#"{"a":{"b.c":1,"l":[{"t":"x","s":"no"},{"t":"Ready","s":"yes"}]},"e":[]}"#)
+                .unwrap();
         let found = JsonPath::parse(path).and_then(|p| p.first(&object).map(Value::to_json_string));
         assert_eq!(found.as_deref(), expected, "{path}");
     }

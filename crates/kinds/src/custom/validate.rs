@@ -180,7 +180,9 @@ impl Place {
             && float(factor) != 0.0
             && (number / float(factor)).fract() != 0.0
         {
-            found.errors.push(self.invalid(value.clone(), &format!("should be a multiple of {}", shown(factor))));
+            found
+                .errors
+                .push(self.invalid(value.clone(), &format!("should be a multiple of {}", shown(factor))));
         }
         if let Some(max) = &rules.maximum {
             let (fits, words) = match rules.exclusive_maximum {
@@ -231,8 +233,7 @@ impl Place {
     fn check_enumeration(&self, rules: &Rules, value: &Value, found: &mut Found) {
         let allowed = &rules.enumeration;
         let same = |other: &Value| {
-            other == value
-                || (other.is_number() && value.is_number() && other.as_f64() == value.as_f64())
+            other == value || (other.is_number() && value.is_number() && other.as_f64() == value.as_f64())
         };
         if allowed.is_empty() || allowed.iter().any(same) {
             return;
@@ -301,8 +302,10 @@ mod tests {
 
     #[track_caller]
     fn check(schema: &str, value: &str, expected: &[&str]) {
-        let schema = Value::parse_yaml(schema.as_bytes(), &apimachinery::ParseOptions::default()).unwrap().value;
-        let value = Value::parse_yaml(value.as_bytes(), &apimachinery::ParseOptions::default()).unwrap().value;
+        let schema =
+            Value::parse_yaml(schema.as_bytes(), &apimachinery::ParseOptions::default()).unwrap().value;
+        let value =
+            Value::parse_yaml(value.as_bytes(), &apimachinery::ParseOptions::default()).unwrap().value;
         let got: Vec<String> =
             validate(&Schema::read(&schema), &value, None).iter().map(ToString::to_string).collect();
         assert_eq!(got, expected);
@@ -333,7 +336,9 @@ mod tests {
         check(
             &of("{x-kubernetes-int-or-string: true}"),
             "{spec: {x: true}}",
-            &["spec.x: Invalid value: \"boolean\": spec.x in body must be of type integer,string: \"boolean\""],
+            &[
+                "spec.x: Invalid value: \"boolean\": spec.x in body must be of type integer,string: \"boolean\"",
+            ],
         );
     }
 
@@ -400,8 +405,10 @@ mod tests {
         check(
             &one,
             "{spec: {x: {a: 1, b: 2}}}",
-            &["<nil>: Invalid value: \"\": \"spec.x\" must validate one and only one schema (oneOf). Found 2 valid \
-               alternatives"],
+            &[
+                "<nil>: Invalid value: \"\": \"spec.x\" must validate one and only one schema (oneOf). Found 2 valid \
+               alternatives",
+            ],
         );
         check(
             &one,
@@ -420,7 +427,9 @@ mod tests {
 
     #[test]
     fn what_is_unchanged_is_not_refused_again() {
-        let schema = Schema::read(&Value::from_json(br#"{"properties":{"a":{"type":"integer"},"b":{"type":"integer"}}}"#).unwrap());
+        let schema = Schema::read(
+            &Value::from_json(br#"{"properties":{"a":{"type":"integer"},"b":{"type":"integer"}}}"#).unwrap(),
+        );
         let old = Value::from_json(br#"{"a":"x","b":1}"#).unwrap();
         let new = Value::from_json(br#"{"a":"x","b":2}"#).unwrap();
         assert!(validate(&schema, &new, Some(&old)).is_empty());
