@@ -62,7 +62,7 @@ impl Registry {
         let leases = self.any_version("coordination.k8s.io", "leases").ok_or_else(|| claim.lost())?;
         let key: store::Key = keys::key(&leases.prefix, &claim.namespace, &claim.name).into();
         let entry = self.view.get(&key).ok_or_else(|| claim.lost())?;
-        let lease = self.decoded(leases, &entry).ok_or_else(|| claim.lost())?;
+        let lease = self.decoded(&leases, &entry).ok_or_else(|| claim.lost())?;
         if lease.str_at(&["spec", "holderIdentity"]) != Some(claim.holder.as_str()) {
             return Err(claim.lost());
         }

@@ -179,7 +179,7 @@ impl Registry {
                 let why = unreadable_as_found(&self.kinds, &object).unwrap_or(why);
                 return Err(refuse(&object, &why));
             }
-            if !into.custom && object.str_at(&["apiVersion"]).is_none_or(str::is_empty) {
+            if into.custom.is_none() && object.str_at(&["apiVersion"]).is_none_or(str::is_empty) {
                 let unknown = internal_unknown(&object);
                 report_oddities(read, unknown, validation, warnings, |why| refuse(&object, why))?;
                 // Nothing of it was read, not even its name.

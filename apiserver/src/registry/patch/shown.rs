@@ -18,7 +18,7 @@ struct Opened {
 
 /// The object that a patch made, or of a strategic one the patch itself.
 pub(super) fn text(patch: &Patch, object: &Value, into: Into<'_>) -> String {
-    let mut opened = Opened { all: into.custom, ..Opened::default() };
+    let mut opened = Opened { all: into.custom.is_some(), ..Opened::default() };
     match patch {
         Patch::Strategic(patch) => return go::display(patch),
         Patch::Json(patch) => {
