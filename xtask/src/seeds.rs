@@ -1,7 +1,10 @@
-//! `cargo xtask seeds`: every manifest of a folder is accepted by a running cluster and reads back as it was written.
+//! `cargo xtask seeds`: every manifest of a folder is accepted by a running cluster and reads back as it was written, with
+//! the defaults that a real server was recorded to set: first from a dry run by the server, then as stored.
 //!
-//! The manifests are not part of the repository; their folder is named. Kinds that the cluster does not serve are said
-//! and not counted. What was applied is removed again.
+//! Manifests and recordings are not part of the repository; their folders are named. A kind that needs a definition first
+//! is said and not counted; one of Kubernetes' own that is not served is a failure. What was applied is removed again.
+
+mod defaults;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// Applies each manifest of `dir` with the cluster of `KUBECONFIG`.
-pub(crate) fn run(dir: &Path) -> Result<()> {
+use defaults::Defaults;
+
+/// Applies each manifest of `dir` with the cluster of `KUBECONFIG`; `recordings` is what is known of defaults.
+pub(crate) fn run(dir: &Path, recordings: &Path) -> Result<()> {
+    crate::tools::kubectl()?;
+    let defaults = Defaults::read(recordings)?;
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
         .with_context(|| format!("read {}: name the folder of the manifests with --dir", dir.display()))?
         .filter_map(|entry| entry.ok().map(|e| e.path()))
@@ -26,10 +33,10 @@ pub(crate) fn run(dir: &Path) -> Result<()> {
     let mut counts = (0, 0);
     for file in &files {
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        match check(file) {
+        match check(file, &defaults) {
             Ok(true) => {
                 counts.0 += 1;
-                println!("{name}: accepted, reads back as written");
+                println!("{name}: accepted, reads back as written and with the recorded defaults");
             }
             Ok(false) => {
                 counts.1 += 1;
@@ -74,24 +81,43 @@ fn namespaces(files: &[PathBuf]) -> Result<BTreeSet<String>> {
 }
 
 /// False: no such kind here.
-fn check(file: &Path) -> Result<bool> {
+fn check(file: &Path, defaults: &Defaults) -> Result<bool> {
     let path = file.display().to_string();
-    match kubectl(&["apply", "--dry-run=server", "-f", &path]) {
-        Err(error) if error.to_string().contains("no matches for kind") => return Ok(false),
-        other => other.context("dry run")?,
+    let wanted = match kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &path]) {
+        Err(error) if error.to_string().contains("no matches for kind") => {
+            return no_such_kind(file).map(|()| false);
+        }
+        parsed => objects(&parsed.context("parse")?)?,
     };
+    let dry = kubectl(&["apply", "--dry-run=server", "-o", "json", "-f", &path]).context("dry run")?;
     kubectl(&["apply", "-f", &path]).context("apply")?;
-    let live = objects(&kubectl(&["get", "-o", "json", "-f", &path]).context("read back")?)?;
-    let wanted =
-        objects(&kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &path]).context("parse")?)?;
-    if live.len() != wanted.len() {
-        bail!("{} objects were applied, {} read back", wanted.len(), live.len());
-    }
+    let live = kubectl(&["get", "-o", "json", "-f", &path]).context("read back")?;
     let mut differences = Vec::new();
-    for (wanted, live) in wanted.iter().zip(&live) {
-        compare("", wanted, live, &mut differences);
+    for (how, found) in [("dry run", objects(&dry)?), ("stored", objects(&live)?)] {
+        if found.len() != wanted.len() {
+            bail!("{how}: {} objects were written, {} came back", wanted.len(), found.len());
+        }
+        let before = differences.len();
+        for (wanted, found) in wanted.iter().zip(&found) {
+            compare("", wanted, found, &mut differences);
+            defaults.compare(wanted, found, &mut differences);
+        }
+        differences[before..].iter_mut().for_each(|difference| difference.insert_str(0, &format!("{how}: ")));
     }
     if differences.is_empty() { Ok(true) } else { bail!("{}", differences.join("; ")) }
+}
+
+/// An error when the manifest is of a group that Kubernetes itself has: one without a dot, or below `k8s.io`.
+fn no_such_kind(file: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    let versions = text.lines().filter_map(|line| line.strip_prefix("apiVersion:")).map(str::trim);
+    for version in versions {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        if !group.contains('.') || group.ends_with(".k8s.io") {
+            bail!("{version} is Kubernetes' own, and a kind of it is not served");
+        }
+    }
+    Ok(())
 }
 
 /// kubectl prints one object, a List, or several objects one after the other.
@@ -170,7 +196,12 @@ fn quantity(text: &str) -> Option<i128> {
 
 #[allow(clippy::disallowed_methods, reason = "xtask is no component: its business is to run programs")]
 fn kubectl(args: &[&str]) -> Result<String> {
-    let output = Command::new("kubectl").args(args).stdin(Stdio::null()).output().context("start kubectl")?;
+    let output = Command::new("kubectl")
+        .env("PATH", crate::tools::path())
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .context("start kubectl")?;
     if !output.status.success() {
         bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }

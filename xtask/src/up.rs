@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::deps::{self, Need};
-use crate::root;
+use crate::{root, tools};
 
 /// `cargo xtask up`: from a bare host to a cluster.
 pub(crate) fn up(args: &[String]) -> Result<()> {
@@ -38,6 +38,7 @@ pub(crate) fn down(args: &[String]) -> Result<()> {
 /// Builds a program of ours in release mode and runs it.
 pub(crate) fn tool(package: &str, bin: &str, args: &[String]) -> Result<()> {
     deps::ensure(Need::Test)?;
+    tools::kubectl()?;
     let program = build(package, bin)?;
     if package == "bench" {
         // The programs that measure start the front door themselves.
@@ -70,6 +71,15 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: &[S], env: &[(&str, &str
 
 /// Runs a command and shows what it printed only when it fails.
 pub(crate) fn run_quietly<S: AsRef<OsStr>>(program: &str, args: &[S], env: &[(&str, &str)]) -> Result<()> {
+    output_with(program, args, env).map(drop)
+}
+
+/// What a command that succeeds prints.
+pub(crate) fn output_of<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
+    output_with(program, args, &[])
+}
+
+fn output_with<S: AsRef<OsStr>>(program: &str, args: &[S], env: &[(&str, &str)]) -> Result<String> {
     let output = command(program, args, env)
         .stdin(Stdio::null())
         .output()
@@ -82,12 +92,12 @@ pub(crate) fn run_quietly<S: AsRef<OsStr>>(program: &str, args: &[S], env: &[(&s
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[allow(clippy::disallowed_methods, reason = "xtask is no component: its business is to run programs")]
 fn command<S: AsRef<OsStr>>(program: &str, args: &[S], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
-    command.args(args).envs(env.iter().copied()).current_dir(root());
+    command.args(args).env("PATH", tools::path()).envs(env.iter().copied()).current_dir(root());
     command
 }
