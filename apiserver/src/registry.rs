@@ -22,7 +22,7 @@ pub mod patch;
 pub(crate) mod prepare;
 pub(crate) mod proto;
 pub mod scale;
-mod scale_managed;
+pub(crate) mod scale_managed;
 pub(crate) mod selectable;
 pub mod selection;
 pub mod served;

@@ -29,6 +29,7 @@ pub mod networking;
 pub mod node;
 pub mod policy;
 pub mod rbac;
+pub mod resource;
 pub mod scheduling;
 pub mod storage;
 mod workload;
@@ -81,6 +82,10 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(rbac::clusterrolebinding::ClusterRoleBinding),
         Arc::new(rbac::role::Role),
         Arc::new(rbac::rolebinding::RoleBinding),
+        Arc::new(resource::deviceclass::DeviceClass),
+        Arc::new(resource::resourceclaim::ResourceClaim),
+        Arc::new(resource::resourceclaimtemplate::ResourceClaimTemplate),
+        Arc::new(resource::resourceslice::ResourceSlice),
         Arc::new(scheduling::priorityclass::PriorityClass),
         Arc::new(storage::csidriver::CsiDriver),
         Arc::new(storage::csinode::CsiNode),

@@ -282,6 +282,6 @@ fn nobody_grants_what_they_do_not_hold() {
             "ns",
             "metadata: {name: b}\nroleRef: {kind: Role, name: gone}",
         ),
-        "roles.rbac.authorization.k8s.io \"gone\" not found",
+        "rolebindings.rbac.authorization.k8s.io \"gone\" not found",
     );
 }

@@ -73,7 +73,7 @@ impl Escalation {
         let rules = self
             .rbac
             .role_rules(kind, request.namespace, name)
-            .ok_or_else(|| Status::not_found(GROUP, resource, name))?;
+            .ok_or_else(|| Status::not_found(GROUP, request.resource, name))?;
         Ok(self.covers(request.user, request.namespace, &rules))
     }
 

@@ -295,6 +295,15 @@ fn service_address(server: &ApiServer, objects: &dyn Objects, call: &Call) -> Re
     let service = objects
         .get("", "services", namespace, name)
         .ok_or_else(|| Status::not_found("", "services", name))?;
+    let slices: Vec<_> = objects
+        .list("discovery.k8s.io", "endpointslices", namespace)
+        .into_iter()
+        .filter(|slice| meta::label(slice, "kubernetes.io/service-name") == Some(name))
+        .collect();
+    if slices.is_empty() {
+        // Upstream's words for a service whose endpoints nobody has written yet.
+        return Err(Status::not_found("", "services", name));
+    }
     let ports = service.array_at(&["spec", "ports"]);
     let wanted = ports.iter().find(|p| {
         let number = p.i64_at(&["port"]).map(|n| n.to_string()).unwrap_or_default();
@@ -305,10 +314,8 @@ fn service_address(server: &ApiServer, objects: &dyn Objects, call: &Call) -> Re
             Status::service_unavailable(format!("no service port {port:?} found for service {name:?}"))
         })?;
     let port_name = wanted.str_at(&["name"]).unwrap_or_default();
-    let slices = objects.list("discovery.k8s.io", "endpointslices", namespace);
     let candidates: Vec<(String, u16)> = slices
         .iter()
-        .filter(|slice| meta::label(slice, "kubernetes.io/service-name") == Some(name))
         .flat_map(|slice| {
             let ports = slice.array_at(&["ports"]);
             let port = ports.iter().find(|p| p.str_at(&["name"]).unwrap_or_default() == port_name);

@@ -221,7 +221,7 @@ fn patch_scale<'a>(
     let name = call.info.name.clone();
     Ok(Box::new(move |live, warnings| {
         let Some(live) = live else { return Ok(Value::NULL) };
-        let shown = scale::of(live);
+        let shown = crate::registry::scale_managed::scale_of(live);
         let gvk = scale::gvk();
         let into = Into { gvk: &gvk, ty: &ty, custom: None };
         let sent = registry.apply_patch(into, read, &shown, options.field_validation, warnings)?;

@@ -177,7 +177,7 @@ impl Registry {
         context: &StrategyContext<'_>,
         object: &Value,
     ) -> Vec<FieldError> {
-        let mut errors = validate_meta(resource, object);
+        let mut errors = validate_meta(resource, object, !resource.info.custom);
         if let Some(definition) = resource.definition() {
             errors.extend(definition.validate(object, None));
         }
@@ -194,9 +194,20 @@ impl Registry {
         object: &Value,
         old: &Value,
     ) -> Vec<FieldError> {
-        // Upstream checks metadata twice, in `BeforeUpdate` and in the strategy, and tells of each problem as often.
-        let mut errors = validate_meta_update(resource, object, old);
-        errors.extend_from_within(..);
+        // Upstream checks metadata in `BeforeUpdate`, for itself and against what was, and again in the kind's own
+        // validation, and tells of each problem as often.
+        let built_in = !resource.info.custom;
+        let mut errors = Vec::new();
+        let (whole, change) =
+            (validate_meta(resource, object, built_in), validate_meta_update(object, old, built_in));
+        if !whole.is_empty() || !change.is_empty() {
+            errors = validate_meta(resource, object, false);
+            errors.extend(validate_meta_update(object, old, false));
+            errors.extend(change);
+            if checks_whole_meta(resource) && context.subresource.is_empty() {
+                errors.extend(whole);
+            }
+        }
         if let Some(definition) = resource.definition() {
             errors.extend(definition.validate(object, Some(old)));
         }
@@ -378,18 +389,40 @@ fn name_rule(resource: &Resource) -> NameRule {
     }
 }
 
-/// Every problem of a new object's metadata.
-fn validate_meta(resource: &Resource, object: &Value) -> Vec<FieldError> {
-    let rules = MetaRules {
-        namespaced: resource.info.namespaced,
-        name: name_rule(resource),
-        built_in: !resource.info.custom,
-    };
+/// Every problem of an object's metadata; `built_in` adds the rules of Kubernetes' own kinds.
+fn validate_meta(resource: &Resource, object: &Value, built_in: bool) -> Vec<FieldError> {
+    let rules = MetaRules { namespaced: resource.info.namespaced, name: name_rule(resource), built_in };
     validate_object_meta(object.get("metadata").unwrap_or(&Value::NULL), rules, &Path::new("metadata"))
 }
 
 /// Every problem of a changed object's metadata.
-fn validate_meta_update(resource: &Resource, object: &Value, old: &Value) -> Vec<FieldError> {
-    let meta = |value: &Value| value.get("metadata").cloned().unwrap_or_default();
-    validate_object_meta_update(&meta(object), &meta(old), !resource.info.custom, &Path::new("metadata"))
+fn validate_meta_update(object: &Value, old: &Value, built_in: bool) -> Vec<FieldError> {
+    let (new, old) = (object.get("metadata"), old.get("metadata"));
+    let none = Value::NULL;
+    validate_object_meta_update(new.unwrap_or(&none), old.unwrap_or(&none), built_in, &Path::new("metadata"))
+}
+
+/// Kinds whose validation of an update is that of a new object and more; the others look at their spec alone.
+fn checks_whole_meta(resource: &Resource) -> bool {
+    matches!(
+        (resource.group(), resource.plural()),
+        (
+            "",
+            "configmaps"
+                | "secrets"
+                | "services"
+                | "serviceaccounts"
+                | "endpoints"
+                | "pods"
+                | "namespaces"
+                | "limitranges"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+        ) | ("apps", "statefulsets" | "controllerrevisions")
+            | ("batch", "jobs")
+            | ("networking.k8s.io", "ingresses" | "networkpolicies")
+            | ("rbac.authorization.k8s.io", _)
+            | ("flowcontrol.apiserver.k8s.io", _)
+            | ("admissionregistration.k8s.io", _)
+    )
 }

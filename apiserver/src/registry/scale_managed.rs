@@ -29,6 +29,22 @@ fn replicas_set() -> Set {
     Set::of_fields(&[&["spec", "replicas"]])
 }
 
+/// The Scale of a workload, with the entries of those who own its replicas.
+pub(crate) fn scale_of(live: &Value) -> Value {
+    let mut shown = scale::of(live);
+    let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
+    let owners = parent.0.into_iter().filter(|m| m.set.has(&replicas())).map(|m| Manager {
+        api_version: scale::gvk().api_version(),
+        set: replicas_set(),
+        ..m
+    });
+    let entries = Managed(owners.collect()).encode();
+    if !entries.is_empty() {
+        shown.set_at(&FIELDS, entries);
+    }
+    shown
+}
+
 impl Managers<'_> {
     fn with_scale<T>(&self, then: impl FnOnce(&FieldManager<'_>) -> T) -> Result<T, Status> {
         let gvk = scale::gvk();
@@ -51,22 +67,6 @@ impl Managers<'_> {
             empty: &empty,
             now: self.now,
         }))
-    }
-
-    /// The Scale of a workload, with the entries of those who own its replicas.
-    fn scale_of(&self, live: &Value) -> Value {
-        let mut shown = scale::of(live);
-        let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
-        let owners = parent.0.into_iter().filter(|m| m.set.has(&replicas())).map(|m| Manager {
-            api_version: scale::gvk().api_version(),
-            set: replicas_set(),
-            ..m
-        });
-        let entries = Managed(owners.collect()).encode();
-        if !entries.is_empty() {
-            shown.set_at(&FIELDS, entries);
-        }
-        shown
     }
 
     /// The workload's entries after those of its Scale have changed.
@@ -106,7 +106,7 @@ impl Managers<'_> {
         object: &mut Value,
         manager: &str,
     ) -> Result<(), Status> {
-        let before = self.scale_of(live);
+        let before = scale_of(live);
         let mut after = scale::of(object);
         self.with_scale(|fields| fields.updated(Some(&before), &mut after, manager))?;
         self.take_scale_owners(live, object, &after);
@@ -121,7 +121,7 @@ impl Managers<'_> {
         manager: &str,
         force: bool,
     ) -> Result<Value, Status> {
-        let before = self.scale_of(live);
+        let before = scale_of(live);
         let merged = self.with_scale(|fields| fields.apply(Some(&before), sent, manager, force))??.object;
         scale::check(&merged, apimachinery::meta::name(live))?;
         let mut object = live.clone();

@@ -39,12 +39,7 @@ pub struct Selection {
 impl Selection {
     /// Parses the selectors of a request; the namespace of the request itself is the key's affair.
     pub fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self, Status> {
-        let selector = Selector::parse(labels).map_err(|e| {
-            bad_request(format!(
-                "unable to parse requirement: {}",
-                e.0.trim_start_matches("unable to parse requirement: ")
-            ))
-        })?;
+        let selector = Selector::parse(labels).map_err(|e| bad_request(e.0))?;
         let parsed = FieldSelector::parse(fields).map_err(|e| bad_request(e.0))?;
         let mut terms = Vec::new();
         for term in &parsed.terms {

@@ -50,7 +50,7 @@ const GO_NAMES: [(&str, &str); 38] = [
 ];
 
 /// Orders of internal structs that differ from the published ones; fields that are not named follow.
-const ORDERS: [(&str, &str); 3] = [
+const ORDERS: [(&str, &str); 4] = [
     (
         "PodSpec",
         "volumes initContainers containers ephemeralContainers restartPolicy terminationGracePeriodSeconds \
@@ -59,6 +59,11 @@ const ORDERS: [(&str, &str); 3] = [
          hostAliases priorityClassName priority preemptionPolicy dnsConfig readinessGates runtimeClassName overhead \
          enableServiceLinks topologySpreadConstraints os schedulingGates resourceClaims resources hostnameOverride \
          schedulingGroup",
+    ),
+    (
+        "PodSecurityContext",
+        "seLinuxOptions windowsOptions runAsUser runAsGroup runAsNonRoot supplementalGroups supplementalGroupsPolicy \
+         fsGroup fsGroupChangePolicy sysctls seccompProfile appArmorProfile seLinuxChangePolicy",
     ),
     (
         "Volume",

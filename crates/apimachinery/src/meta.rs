@@ -341,7 +341,6 @@ pub fn validate_object_meta_update(new: &Value, old: &Value, built_in: bool, pat
             .extend(validate_managed_fields(new.array_at(&["managedFields"]), &path.child("managedFields")));
     }
     if built_in {
-        errors.extend(validate_finalizers(new.array_at(&["finalizers"]), &path.child("finalizers")));
         errors.extend(validate_finalizers_of_built_ins(new, path));
     }
     errors

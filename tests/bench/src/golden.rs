@@ -3,6 +3,7 @@
 //! The recordings' formats are described beside them. What a server makes up (uids, times, revisions, addresses,
 //! suffixes) stands in them as a placeholder and matches anything of its kind.
 
+mod between;
 pub mod compare;
 pub mod files;
 pub mod scenario;

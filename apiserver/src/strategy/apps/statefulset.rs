@@ -28,6 +28,14 @@ impl Strategy for StatefulSet {
         ("apps", "statefulsets")
     }
 
+    fn prepare_create(&self, ctx: &StrategyContext<'_>, object: &mut Value) {
+        drop_disabled(ctx, object, None);
+    }
+
+    fn prepare_update(&self, ctx: &StrategyContext<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(ctx, object, Some(old));
+    }
+
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let empty = Value::object();
@@ -62,6 +70,14 @@ impl Strategy for StatefulSet {
             errors.push(FieldError::forbidden(&Path::new("spec"), why));
         }
         errors
+    }
+}
+
+/// Fields of gates that are off, unless the stored object has them.
+fn drop_disabled(ctx: &StrategyContext<'_>, object: &mut Value, old: Option<&Value>) {
+    const FIELD: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+    if !ctx.features.enabled("MaxUnavailableStatefulSet") && old.is_none_or(|o| o.at(&FIELD).is_none()) {
+        object.remove_at(&FIELD);
     }
 }
 

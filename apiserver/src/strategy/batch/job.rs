@@ -37,21 +37,8 @@ impl Strategy for Job {
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        let (empty, path) = (Value::object(), Path::new("spec"));
-        let spec = object.get("spec").unwrap_or(&empty);
         generated_selector(&mut errors, object);
-        validate_spec(&mut errors, spec, &path);
-        match spec.get("selector").filter(|s| !s.is_null()) {
-            None => errors.push(FieldError::required(&path.child("selector"), "")),
-            Some(value) => errors.extend(selector::validate_label_selector(value, &path.child("selector"))),
-        }
-        let labels = spec.at(&["template", "metadata", "labels"]);
-        let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
-        if Selector::from_label_selector(spec.get("selector")).is_ok_and(|s| !s.matches(label)) {
-            let field = path.child("template").child("metadata").child("labels");
-            let why = "`selector` does not match template `labels`";
-            errors.push(FieldError::invalid(&field, labels.cloned().unwrap_or_default(), why));
-        }
+        validate_whole_spec(&mut errors, object);
         errors
     }
 
@@ -64,8 +51,28 @@ impl Strategy for Job {
             return crate::strategy::replica_status(object, &["active", "succeeded", "failed", "ready"]);
         }
         let mut errors = self.validate_create(ctx, object);
+        // Upstream checks the spec again for an update, and tells of each problem as often.
+        validate_whole_spec(&mut errors, object);
         unchangeable(&mut errors, object, old);
         errors
+    }
+}
+
+/// The spec of a job of its own, with its selector.
+fn validate_whole_spec(errors: &mut Errors, object: &Value) {
+    let (empty, path) = (Value::object(), Path::new("spec"));
+    let spec = object.get("spec").unwrap_or(&empty);
+    validate_spec(errors, spec, &path);
+    match spec.get("selector").filter(|s| !s.is_null()) {
+        None => errors.push(FieldError::required(&path.child("selector"), "")),
+        Some(value) => errors.extend(selector::validate_label_selector(value, &path.child("selector"))),
+    }
+    let labels = spec.at(&["template", "metadata", "labels"]);
+    let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
+    if Selector::from_label_selector(spec.get("selector")).is_ok_and(|s| !s.matches(label)) {
+        let field = path.child("template").child("metadata").child("labels");
+        let why = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid(&field, labels.cloned().unwrap_or_default(), why));
     }
 }
 

@@ -101,8 +101,12 @@ fn apply_one(document: &mut Value, operation: &Value, copied: &mut usize) -> Out
         }
         "copy" => {
             let from = path("from")?;
-            let source = get(document, &from)?.cloned();
-            let source = source.ok_or_else(|| missing(kind, &from))?;
+            // Upstream copies a member that is not there as null.
+            let source = match get(document, &from)?.cloned() {
+                Some(source) => source,
+                None if in_object(document, &from) => Value::NULL,
+                None => return Err(missing(kind, &from)),
+            };
             *copied += source.to_json().len();
             if *copied > COPIED_BYTES_MAX {
                 return Err(format!(
@@ -113,6 +117,11 @@ fn apply_one(document: &mut Value, operation: &Value, copied: &mut usize) -> Out
         }
         _ => Err(format!("unexpected kind: {kind}")),
     }
+}
+
+/// Whether the last part of a path would be a member of an object that is there.
+fn in_object(document: &mut Value, path: &[String]) -> bool {
+    path.split_last().is_some_and(|(_, parent)| matches!(get(document, parent), Ok(Some(v)) if v.is_object()))
 }
 
 fn missing(kind: &str, path: &[String]) -> String {
@@ -285,7 +294,8 @@ mod tests {
                 r#"[{"op":"move","from":"/a/b","path":"/m"},{"op":"copy","from":"/m","path":"/l/0"}]"#,
                 Some(r#"{"a":{"e~/x":2},"l":[1,1,2,3],"n":null,"m":1}"#),
             ),
-            (r#"[{"op":"copy","from":"/zz","path":"/m"}]"#, None),
+            (r#"[{"op":"copy","from":"/zz/y","path":"/m"}]"#, None),
+            (r#"[{"op":"copy","from":"/zz","path":"/n"}]"#, Some(DOCUMENT)),
             (
                 r#"[{"op":"test","path":"/a/b","value":1},{"op":"test","path":"/zz","value":null}]"#,
                 Some(DOCUMENT),

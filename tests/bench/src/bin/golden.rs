@@ -64,8 +64,8 @@ async fn run(args: &Args) -> Result<()> {
         // Errors refer to objects that the defaults made.
         for file in REQUEST_FILES {
             let mut verdicts = Vec::new();
-            for line in files::lines(&args.dir.join(format!("{file}.jsonl")))? {
-                verdicts.push(files::request_line(&server, &line).await?);
+            for (line, raw) in files::raw_lines(&args.dir.join(format!("{file}.jsonl")))? {
+                verdicts.push(files::request_line(&server, &line, &raw).await?);
                 if line["method"] == "POST" && line["path"] == "/api/v1/namespaces" && line["status"] == 201 {
                     let name = line["body"]["metadata"]["name"].as_str();
                     account(&server, name.unwrap_or("none")).await?;
@@ -95,7 +95,7 @@ async fn run(args: &Args) -> Result<()> {
                     "status": step["status"], "response": step["response"],
                     "requestHeaders": {"User-Agent": "gold/1.0"},
                 });
-                files::request_line(&server, &line).await?;
+                files::request_line(&server, &line, &line.to_string()).await?;
             }
         }
         let mut verdicts = Vec::new();
@@ -126,7 +126,7 @@ async fn post(server: &Server, path: &str, name: &str) -> Result<()> {
         "name": "prepare", "method": "POST", "path": path, "body": {"metadata": {"name": name}}, "status": 201,
         "response": {},
     });
-    files::request_line(server, &line).await?;
+    files::request_line(server, &line, &line.to_string()).await?;
     Ok(())
 }
 

@@ -8,27 +8,52 @@ use base64::Engine as _;
 use serde_json::Value;
 
 use super::Verdict;
+use super::between;
 use super::compare::Comparison;
 use super::server::{Answer, Request, Server};
 
 /// Reads a file of one JSON object per line.
 pub fn lines(path: &Path) -> Result<Vec<Value>> {
+    Ok(raw_lines(path)?.into_iter().map(|(line, _)| line).collect())
+}
+
+/// As [`lines`], each with its text.
+pub fn raw_lines(path: &Path) -> Result<Vec<(Value, String)>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!(
             "read {}: the recordings are not part of the repository; name their folder with --dir",
             path.display()
         )
     })?;
-    text.lines().map(|line| serde_json::from_str(line).context("a line is no JSON")).collect()
+    text.lines()
+        .map(|line| Ok((serde_json::from_str(line).context("a line is no JSON")?, line.to_owned())))
+        .collect()
 }
 
-/// `defaults.jsonl` and `errors.jsonl`: replays a line.
-pub async fn request_line(server: &Server, line: &Value) -> Result<Verdict> {
+/// `defaults.jsonl` and `errors.jsonl`: replays a line, given as value and as text.
+pub async fn request_line(server: &Server, line: &Value, raw: &str) -> Result<Verdict> {
+    let name = line["name"].as_str().unwrap_or_default().to_owned();
+    between::before(server, &name).await?;
+    let answer = send_line(server, line, raw).await?;
+    let mut comparison = Comparison::default();
+    status(&mut comparison, &line["status"], &answer);
+    let actual = answer.json();
+    comparison.value("", &same_suffix(line, &actual), &actual);
+    if let Some(expected) = line.get("warnings") {
+        comparison.value("warnings", expected, &serde_json::to_value(answer.warnings())?);
+    }
+    Ok(Verdict { name, differences: comparison.differences })
+}
+
+/// Sends the request of a line.
+pub(super) async fn send_line(server: &Server, line: &Value, raw: &str) -> Result<Answer> {
     let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let mut headers: BTreeMap<String, String> = line["requestHeaders"]
         .as_object()
         .map(|h| h.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect())
         .unwrap_or_default();
+    let size_note =
+        text("body").strip_prefix('(').and_then(|n| n.strip_suffix(" bytes)")).and_then(|n| n.parse().ok());
     let body = if let Some(text) = line["bodyText"].as_str() {
         text.as_bytes().to_vec()
     } else if let Some(data) = line["bodyBase64"].as_str() {
@@ -38,40 +63,56 @@ pub async fn request_line(server: &Server, line: &Value) -> Result<Verdict> {
             let kind = line["contentType"].as_str().filter(|_| text("method") == "PATCH");
             headers.insert("Content-Type".into(), kind.unwrap_or("application/json").into());
         }
-        serde_json::to_vec(&line["body"])?
+        as_sent(raw)?
+    } else if let Some(size) = size_note {
+        between::long_body(&text("name"), size)
     } else {
         Vec::new()
     };
     let request = Request { user: text("user"), method: text("method"), target: text("path"), headers, body };
-    let answer = server.send(&request).await?;
-    let mut comparison = Comparison::default();
-    status(&mut comparison, &line["status"], &answer);
-    comparison.value("", &without_suffix(line), &answer.json());
-    if let Some(expected) = line.get("warnings") {
-        comparison.value("warnings", expected, &serde_json::to_value(answer.warnings())?);
-    }
-    Ok(Verdict { name: text("name"), differences: comparison.differences })
+    server.send(&request).await
 }
 
-/// The recorded response of a request; the random part of a generated name stands in it as it was drawn.
-fn without_suffix(line: &Value) -> Value {
-    let meta = &line["body"]["metadata"];
-    let (base, name) = (&meta["generateName"], line["response"]["metadata"]["name"].as_str());
-    match (base.as_str().filter(|_| meta["name"].is_null()), name) {
-        (Some(base), Some(name)) => replace_text(&line["response"], name, &format!("{base}RANDOM")),
-        _ => line["response"].clone(),
-    }
-}
-
-fn replace_text(value: &Value, from: &str, to: &str) -> Value {
-    match value {
-        Value::String(text) if text == from => Value::String(to.to_owned()),
-        Value::Array(items) => items.iter().map(|item| replace_text(item, from, to)).collect(),
-        Value::Object(members) => {
-            members.iter().map(|(key, item)| (key.clone(), replace_text(item, from, to))).collect()
+/// The body of a line in the bytes of the recorder: members in their order, numbers as written, a blank after each comma
+/// and colon. Messages quote the beginning of what they cannot read.
+fn as_sent(raw: &str) -> Result<Vec<u8>> {
+    let line: BTreeMap<&str, &serde_json::value::RawValue> =
+        serde_json::from_str(raw).context("a line that is no object")?;
+    let body = line.get("body").context("a line without body")?;
+    let mut out = Vec::new();
+    let (mut in_text, mut escaped) = (false, false);
+    for &byte in body.get().as_bytes() {
+        out.push(byte);
+        if in_text {
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte == b'"' {
+            in_text = true;
+        } else if byte == b',' || byte == b':' {
+            out.push(b' ');
         }
-        other => other.clone(),
     }
+    Ok(out)
+}
+
+/// The recorded answer with our random suffix in place of its own, where the request asked for a generated name.
+fn same_suffix(line: &Value, actual: &Value) -> Value {
+    let expected = &line["response"];
+    let name = |answer: &'_ Value| {
+        let name = ["details", "metadata"].iter().find_map(|part| answer[*part]["name"].as_str());
+        name.map(str::to_owned)
+    };
+    let prefix = line["body"]["metadata"]["generateName"].as_str();
+    if let (Some(theirs), Some(ours), Some(prefix)) = (name(expected), name(actual), prefix)
+        && theirs.len() == ours.len()
+        && let Some(kept) = theirs.len().checked_sub(5)
+        && prefix.starts_with(&theirs[..kept])
+        && ours.starts_with(&theirs[..kept])
+        && let Ok(value) = serde_json::from_str(&expected.to_string().replace(&theirs, &ours))
+    {
+        return value;
+    }
+    expected.clone()
 }
 
 /// `discovery-default.json` (`requests`) and `boot-objects.json` (`lists`): replays a GET.
