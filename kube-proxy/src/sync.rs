@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use client::{Event, Informer, Key, Resource};
 use net::{Cidr, Tools};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Desired};
@@ -60,10 +61,17 @@ impl Dirty {
     }
 }
 
+/// How often rules were applied. Not a `tokio::sync::watch`: that wakes its waiters in a random order.
+#[derive(Debug, Default)]
+struct Generation {
+    n: AtomicU64,
+    moved: Notify,
+}
+
 /// A proxy at work.
 #[derive(Clone, Debug)]
 pub struct Running {
-    generation: watch::Receiver<u64>,
+    generation: Arc<Generation>,
     healthz: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
 }
@@ -71,14 +79,21 @@ pub struct Running {
 impl Running {
     /// Ends once the first rules are in place.
     pub async fn synced(&self) {
-        let mut generation = self.generation.clone();
-        // An error means that the proxy has stopped: whoever waits is stopped by the same token.
-        let _ = generation.wait_for(|n| *n > 0).await;
+        loop {
+            // Listening before looking: no change in between is missed.
+            let moved = self.generation.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if self.generation() > 0 {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// How often rules were applied.
     pub fn generation(&self) -> u64 {
-        *self.generation.borrow()
+        self.generation.n.load(Ordering::Acquire)
     }
 
     pub fn healthz_address(&self) -> Option<SocketAddr> {
@@ -104,7 +119,7 @@ pub struct Sync {
     health: Health,
     checks: ServiceChecks,
     metrics: ProxyMetrics,
-    generation: watch::Sender<u64>,
+    generation: Arc<Generation>,
     clock: Arc<dyn env::Clock>,
 }
 
@@ -122,8 +137,9 @@ impl Sync {
     ) -> (Self, Running) {
         let dirty = Arc::new(Dirty::default());
         watch_sources(&sources, &dirty);
-        let (generation, receiver) = watch::channel(0);
-        let running = Running { generation: receiver, healthz: addresses.0, metrics: addresses.1 };
+        let generation = Arc::new(Generation::default());
+        let running =
+            Running { generation: Arc::clone(&generation), healthz: addresses.0, metrics: addresses.1 };
         let sync = Self {
             node_name: config.node_name.clone(),
             min_period: config.min_sync_period,
@@ -206,7 +222,8 @@ impl Sync {
         self.follow_up(&before).await;
         self.metrics.applied(&applied, begun.elapsed(), dirty.since.map(|s| s.elapsed()), self.clock.now());
         self.health.applied();
-        self.generation.send_modify(|n| *n += 1);
+        self.generation.n.fetch_add(1, Ordering::AcqRel);
+        self.generation.moved.notify_waiters();
         tracing::debug!(
             component = "kube-proxy",
             services = keys.len(),

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -23,13 +23,21 @@ pub struct Tasks(Arc<Inner>);
 struct Inner {
     name: String,
     token: CancellationToken,
-    running: Mutex<Vec<(String, AbortHandle)>>,
+    running: Mutex<Vec<Running>>,
     children: Mutex<Vec<Tasks>>,
     alive: AtomicUsize,
     panics: AtomicU64,
     /// Those of the whole tree that the group is in.
     all_panics: Arc<AtomicU64>,
     idle: Notify,
+}
+
+/// A task that was started.
+struct Running {
+    name: String,
+    handle: AbortHandle,
+    /// Set once the future is gone. The runtime knows a moment later only, when whoever waited for the end already looks.
+    ended: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Tasks {
@@ -74,7 +82,8 @@ impl Tasks {
         let name = name.into();
         let inner = Arc::clone(&self.0);
         inner.alive.fetch_add(1, Ordering::AcqRel);
-        let guard = Alive(Arc::clone(&inner));
+        let ended = Arc::new(AtomicBool::new(false));
+        let guard = Alive(Arc::clone(&inner), Arc::clone(&ended));
         let label = name.clone();
         let handle = tokio::spawn(async move {
             let guard = guard;
@@ -85,8 +94,8 @@ impl Tasks {
             }
         });
         let mut running = inner.running.lock();
-        running.retain(|(_, h)| !h.is_finished());
-        running.push((name, handle.abort_handle()));
+        running.retain(|task| !task.handle.is_finished());
+        running.push(Running { name, handle: handle.abort_handle(), ended });
     }
 
     /// Starts a task that is dropped as soon as the group is asked to stop.
@@ -140,10 +149,10 @@ impl Tasks {
         self.0.token.cancel();
         let mut killed = Vec::new();
         for group in self.flatten() {
-            for (name, handle) in group.0.running.lock().drain(..) {
-                if !handle.is_finished() {
-                    handle.abort();
-                    killed.push(format!("{}/{name}", group.0.name));
+            for task in group.0.running.lock().drain(..) {
+                if !task.ended.load(Ordering::Acquire) {
+                    task.handle.abort();
+                    killed.push(format!("{}/{}", group.0.name, task.name));
                 }
             }
         }
@@ -174,10 +183,11 @@ impl Tasks {
 }
 
 /// Counts a task out, also when it is dropped half-way.
-struct Alive(Arc<Inner>);
+struct Alive(Arc<Inner>, Arc<AtomicBool>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
+        self.1.store(true, Ordering::Release);
         if self.0.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.idle.notify_waiters();
         }
@@ -191,4 +201,29 @@ pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("panic without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn tasks_that_end_when_asked_are_not_killed() {
+        for _ in 0..500 {
+            let tasks = Tasks::new("top");
+            let below = tasks.child("below");
+            for i in 0..8 {
+                below.spawn_until_stop(format!("waits {i}"), std::future::pending());
+            }
+            tokio::task::yield_now().await;
+            assert_eq!(tasks.stop(Duration::from_secs(60)).await, Vec::<String>::new());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_do_not_end_are_named() {
+        let tasks = Tasks::new("top");
+        tasks.child("below").spawn("deaf", std::future::pending());
+        assert_eq!(tasks.stop(Duration::from_secs(1)).await, ["below/deaf"]);
+    }
 }

@@ -4,6 +4,7 @@ pub mod sim;
 
 use std::fmt;
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,11 @@ use futures::future::BoxFuture;
 
 pub use sim::SimDisk;
 
-/// A directory tree on durable storage.
+/// The store holds every Secret of a cluster: nobody else may read it.
+const MODE_DIR: u32 = 0o700;
+const MODE_FILE: u32 = 0o600;
+
+/// A directory tree on durable storage, closed to other users.
 pub trait Disk: Send + Sync + fmt::Debug {
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>>;
     /// Names (not paths) in `dir`, sorted.
@@ -57,6 +62,15 @@ pub trait DiskLock: Send + Sync + fmt::Debug {}
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
+/// Takes from others what an older or laxer hand has given them.
+fn close_to_others(path: &Path, metadata: &std::fs::Metadata) -> io::Result<()> {
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700))
+}
+
 #[allow(clippy::disallowed_methods, reason = "the one place that blocks on files")]
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
@@ -65,7 +79,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 impl Disk for RealDisk {
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
         let path = path.to_owned();
-        Box::pin(blocking(move || std::fs::create_dir_all(path)))
+        Box::pin(blocking(move || {
+            std::fs::DirBuilder::new().recursive(true).mode(MODE_DIR).create(&path)?;
+            close_to_others(&path, &std::fs::metadata(&path)?)
+        }))
     }
     fn list<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, io::Result<Vec<String>>> {
         let dir = dir.to_owned();
@@ -95,7 +112,8 @@ impl Disk for RealDisk {
     fn lock<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<Box<dyn DiskLock>>> {
         let path = path.to_owned();
         Box::pin(blocking(move || {
-            let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(false).mode(MODE_FILE).open(path)?;
             match file.try_lock() {
                 Ok(()) => Ok(Box::new(RealLock { _file: file }) as Box<dyn DiskLock>),
                 Err(std::fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -106,8 +124,10 @@ impl Disk for RealDisk {
     fn open_append<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<Box<dyn DiskFile>>> {
         let path = path.to_owned();
         Box::pin(blocking(move || {
-            let file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
-            let len = file.metadata()?.len();
+            let file = std::fs::OpenOptions::new().append(true).create(true).mode(MODE_FILE).open(&path)?;
+            let metadata = file.metadata()?;
+            close_to_others(&path, &metadata)?;
+            let len = metadata.len();
             Ok(Box::new(RealFile { file: Arc::new(file), len }) as Box<dyn DiskFile>)
         }))
     }

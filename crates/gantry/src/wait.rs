@@ -51,17 +51,8 @@ pub(crate) async fn node_ready(client: &Client, name: &str, env: &Env, tasks: &T
     let informers = Informers::new(client.clone(), env.clone(), group.clone());
     let field_selector = format!("metadata.name={name}");
     let nodes = informers.with::<Node>(ListParams { field_selector, ..ListParams::default() });
-    let (seen, mut ready) = tokio::sync::watch::channel(false);
-    nodes.add_handler(move |event| {
-        if let client::Event::Added(node) | client::Event::Updated { new: node, .. } = event
-            && node.is_ready()
-        {
-            seen.send_replace(true);
-        }
-    });
     informers.start();
-    // The sender lives as long as the informer, which `group` ends below.
-    let _ = ready.wait_for(|is_ready| *is_ready).await;
+    nodes.wait_until(|nodes| nodes.list().iter().any(|node| node.is_ready())).await;
     group.kill();
 }
 
