@@ -13,7 +13,7 @@ use crate::runtime_config::RuntimeConfig;
 use crate::seams::{Admission, Allocator, Authenticator, Authorizer, Features, Objects, Special, Strategy};
 
 /// The version that the server says it is.
-pub const GIT_VERSION: &str = "v1.36.2+gantry";
+pub const GIT_VERSION: &str = component::VERSION;
 
 /// The largest request body, as upstream.
 pub const BODY_MAX: usize = 3 * 1024 * 1024;

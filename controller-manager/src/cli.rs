@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use client::Client;
+use client::delegated::{self, Delegated};
 use component::flags::{host_name, parse_duration, read_file};
 use component::run::ConfigError;
-use component::serving::{Serving, health_only};
-use component::{LogArgs, Tasks};
+use component::serving::{Serving, health_and_metrics};
+use component::{LogArgs, Metrics, Tasks};
 
 use crate::config::Config;
 use crate::controllers;
@@ -68,6 +69,9 @@ pub struct Args {
     tls_cert_file: Option<PathBuf>,
     #[arg(long, requires = "tls_cert_file", value_name = "FILE", help = "The serving certificate's key")]
     tls_private_key_file: Option<PathBuf>,
+    /// Signs client certificates of whoever reads metrics
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -113,6 +117,7 @@ impl Args {
             node_monitor_period: self.node_monitor_period,
             terminated_pod_gc_threshold: self.terminated_pod_gc_threshold,
             disabled: names.into_iter().filter(|n| !runs(n)).map(str::to_owned).collect(),
+            metrics: Metrics::of_component(),
             ..Config::default()
         })
     }
@@ -130,11 +135,11 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let path = args.kubeconfig.as_ref().ok_or_else(|| ConfigError("no --kubeconfig is given".into()))?;
     let kubeconfig = read_file("--kubeconfig", path)?;
     let client = Client::from_kubeconfig(&kubeconfig).await?.with_user_agent("kube-controller-manager");
-    let tls = serving_tls(args)?;
+    let serving = serving(args, &client, config.metrics.clone())?;
     if args.secure_port != 0 {
         let listener =
             tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
-        component::serving::serve(&tasks, listener, Serving { handler: health_only(), tls: Some(tls) });
+        component::serving::serve(&tasks, listener, serving);
     }
     let env = env::Env::real();
     // Each controller acts as its ServiceAccount, with tokens that this user asks for.
@@ -157,6 +162,16 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     Ok(())
 }
 
+/// Health for everybody, metrics for those whom the API server allows it.
+fn serving(args: &Args, client: &Client, metrics: Metrics) -> Result<Serving, ConfigError> {
+    let tls = serving_tls(args)?;
+    let ca = args.client_ca_file.as_ref().map(|path| read_file("--client-ca-file", path)).transpose()?;
+    let clock = env::Env::real().clock;
+    let gate = Delegated::new(client.clone(), clock, ca.as_deref(), delegated::Options::default())
+        .map_err(|e| ConfigError(format!("--client-ca-file: {e}")))?;
+    Ok(Serving { handler: health_and_metrics(metrics), tls: Some(tls), gate: Some(Arc::new(gate)) })
+}
+
 fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
     let now = env::Env::real().clock.now();
     let identity = match (&args.tls_cert_file, &args.tls_private_key_file) {
@@ -167,7 +182,7 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
         _ => pki::tls::self_signed(&host_name()?, args.bind_address, now)
             .map_err(|e| ConfigError(e.to_string()))?,
     };
-    pki::tls::server_config(&identity, pki::tls::ClientAuth::None).map_err(|e| ConfigError(e.to_string()))
+    pki::tls::server_config(&identity, pki::tls::ClientAuth::Request).map_err(|e| ConfigError(e.to_string()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use component::Metrics;
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `--leader-elect`; off where there can be only one.
@@ -24,6 +26,8 @@ pub struct Config {
     pub workers: usize,
     /// `--controllers`: names to leave out.
     pub disabled: Vec<String>,
+    /// Where the metrics of its queues go.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -39,6 +43,7 @@ impl Default for Config {
             terminated_pod_gc_threshold: 12500,
             workers: 5,
             disabled: Vec::new(),
+            metrics: Metrics::new(),
         }
     }
 }

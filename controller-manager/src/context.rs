@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use client::{Client, Informer, Informers, Recorder, Resource};
 use component::Tasks;
-use controller_kit::{Queue, SyncResult, run_controller};
+use controller_kit::{Queue, QueueMetrics, SyncResult, run_controller};
 use env::Env;
 use futures::future::BoxFuture;
 
@@ -22,6 +22,7 @@ pub struct Context {
     pub env: Env,
     pub tasks: Tasks,
     pub config: Arc<Config>,
+    pub queues: QueueMetrics,
     /// As messages and logs call it.
     pub name: &'static str,
 }
@@ -42,6 +43,7 @@ impl Context {
         F: Fn(K) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = SyncResult> + Send + 'static,
     {
+        queue.observe(self.queues.of(self.name));
         let (tasks, queue, name) = (self.tasks.clone(), queue.clone(), self.name);
         self.tasks.spawn_until_stop(format!("{name} start"), async move {
             futures::future::join_all(caches).await;

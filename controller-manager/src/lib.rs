@@ -83,6 +83,7 @@ fn start(
     };
     let informers =
         Informers::new(client.with_user_agent("kube-controller-manager"), env.clone(), tasks.clone());
+    let queues = controller_kit::QueueMetrics::new(&config.metrics);
     for controller in controllers::all() {
         if config.disabled.iter().any(|d| d == controller.name) {
             continue;
@@ -98,6 +99,7 @@ fn start(
             env: env.clone(),
             tasks: group,
             config: Arc::clone(config),
+            queues: queues.clone(),
             name: controller.name,
         };
         (controller.start)(&context);

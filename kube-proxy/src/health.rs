@@ -168,7 +168,7 @@ impl ServiceChecks {
                     let listener = self.tasks.child(format!("health check of {key}"));
                     let n_local = Arc::new(Mutex::new(service.n_local_ready));
                     let handler = check_handler(key.clone(), Arc::clone(&n_local));
-                    component::serving::serve(&listener, socket, Serving { handler, tls: None });
+                    component::serving::serve(&listener, socket, Serving::plain(handler));
                     self.open.insert(key.clone(), Check { port, listener, n_local });
                 }
                 // Another process has the port: the balancer will avoid this node, which is the safe side.

@@ -149,14 +149,14 @@ pub async fn run(config: Config, deps: Deps) -> Result<Running, StartError> {
     if let Some(address) = config.healthz {
         let listener = listen(address).await?;
         addresses.0 = listener.local_addr().ok();
-        let serving = component::serving::Serving { handler: health.handler(), tls: None };
+        let serving = component::serving::Serving::plain(health.handler());
         component::serving::serve(&deps.tasks, listener, serving);
     }
     if let Some(address) = config.metrics {
         let listener = listen(address).await?;
         addresses.1 = listener.local_addr().ok();
         let handler = health::metrics_handler(metrics.clone(), entry.name, &config);
-        component::serving::serve(&deps.tasks, listener, component::serving::Serving { handler, tls: None });
+        component::serving::serve(&deps.tasks, listener, component::serving::Serving::plain(handler));
     }
     let (sync, running) =
         sync::Sync::new(&config, deps.clone(), backend, tools, sources, health, metrics, addresses);

@@ -28,7 +28,7 @@ impl ProxyMetrics {
     pub fn new() -> Self {
         let durations = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let new = Self {
-            registry: Metrics::new(),
+            registry: Metrics::of_component(),
             sync_duration: durations(),
             full_duration: durations(),
             partial_duration: durations(),

@@ -67,6 +67,9 @@ pub struct Args {
     /// The port of /healthz; 0 for none
     #[arg(long)]
     healthz_port: Option<u16>,
+    /// A directory of manifests of static pods, or one manifest
+    #[arg(long, value_name = "PATH")]
+    pod_manifest_path: Option<String>,
     /// The control group below which pods are
     #[arg(long, value_name = "GROUP")]
     cgroup_root: Option<String>,
@@ -150,6 +153,7 @@ impl Args {
         set(&mut kubelet.address, &self.address.map(|a| a.to_string()));
         set(&mut kubelet.port, &self.port);
         set(&mut kubelet.healthz_port, &self.healthz_port);
+        set(&mut kubelet.static_pod_path, &self.pod_manifest_path);
         set(&mut kubelet.cgroup_root, &self.cgroup_root);
         set(&mut kubelet.cgroup_driver, &self.cgroup_driver);
         set(&mut kubelet.cluster_domain, &self.cluster_domain);
@@ -236,7 +240,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), AnyError> {
         let address: IpAddr = parse_ip("healthzBindAddress", &config.kubelet.healthz_bind_address)?;
         let listener =
             tokio::net::TcpListener::bind(SocketAddr::new(address, config.kubelet.healthz_port)).await?;
-        component::serving::serve(&tasks, listener, Serving { handler: health_only(), tls: None });
+        component::serving::serve(&tasks, listener, Serving::plain(health_only()));
     }
     let handle = crate::run(config.clone(), deps).await?;
     if config.kubelet.enable_server {
@@ -283,7 +287,7 @@ fn server_config(config: &Config) -> Result<ServerConfig, ConfigError> {
         debugging: kubelet.enable_debugging_handlers.unwrap_or(true),
         log_dir: "/var/log".into(),
         root_dir: config.root_dir.clone(),
-        configz: serde_json::json!({"kind": kubelet.kind, "apiVersion": kubelet.api_version, "maxPods": kubelet.max_pods}),
+        configz: kubelet.shown(),
     })
 }
 

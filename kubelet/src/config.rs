@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::api::node::Taint;
@@ -51,7 +51,7 @@ impl Config {
             cni_mtu: None,
             node_labels: BTreeMap::new(),
             pinned_images: Vec::new(),
-            version: "v1.36.2+gantry".to_owned(),
+            version: component::VERSION.to_owned(),
         }
     }
     pub fn pods_dir(&self) -> PathBuf {
@@ -63,7 +63,7 @@ impl Config {
 type Unused = Option<Value>;
 
 /// kubelet.config.k8s.io/v1beta1 KubeletConfiguration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct KubeletConfiguration {
     pub api_version: String,
@@ -86,7 +86,7 @@ pub struct KubeletConfiguration {
     pub authentication: Authentication,
     pub authorization: Authorization,
     pub enable_debugging_handlers: Option<bool>,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub streaming_connection_idle_timeout: Duration,
 
     // Pods.
@@ -111,7 +111,7 @@ pub struct KubeletConfiguration {
     pub cgroup_driver: String,
     #[serde(rename = "cpuCFSQuota")]
     pub cpu_cfs_quota: bool,
-    #[serde(rename = "cpuCFSQuotaPeriod", deserialize_with = "duration")]
+    #[serde(rename = "cpuCFSQuotaPeriod", deserialize_with = "duration", serialize_with = "as_duration")]
     pub cpu_cfs_quota_period: Duration,
     pub system_reserved: BTreeMap<String, String>,
     pub kube_reserved: BTreeMap<String, String>,
@@ -120,13 +120,13 @@ pub struct KubeletConfiguration {
     // The runtime, images and logs.
     pub container_runtime_endpoint: String,
     pub image_service_endpoint: String,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub runtime_request_timeout: Duration,
     pub serialize_image_pulls: bool,
     pub max_parallel_image_pulls: Option<u32>,
-    #[serde(rename = "imageMinimumGCAge", deserialize_with = "duration")]
+    #[serde(rename = "imageMinimumGCAge", deserialize_with = "duration", serialize_with = "as_duration")]
     pub image_minimum_gc_age: Duration,
-    #[serde(rename = "imageMaximumGCAge", deserialize_with = "duration")]
+    #[serde(rename = "imageMaximumGCAge", deserialize_with = "duration", serialize_with = "as_duration")]
     pub image_maximum_gc_age: Duration,
     #[serde(rename = "imageGCHighThresholdPercent")]
     pub image_gc_high_threshold_percent: u8,
@@ -134,7 +134,7 @@ pub struct KubeletConfiguration {
     pub image_gc_low_threshold_percent: u8,
     pub container_log_max_size: String,
     pub container_log_max_files: u32,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub container_log_monitor_interval: Duration,
 
     // The node.
@@ -142,14 +142,14 @@ pub struct KubeletConfiguration {
     pub register_with_taints: Vec<Taint>,
     #[serde(rename = "providerID")]
     pub provider_id: String,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub node_status_update_frequency: Duration,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub node_status_report_frequency: Duration,
     pub node_lease_duration_seconds: u32,
     pub node_status_max_images: i32,
     pub eviction_hard: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_duration")]
     pub eviction_pressure_transition_period: Duration,
     pub fail_swap_on: bool,
     pub feature_gates: BTreeMap<String, bool>,
@@ -160,7 +160,7 @@ pub struct KubeletConfiguration {
 }
 
 /// Fields of KubeletConfiguration that this kubelet has no use for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UnusedFields {
     pub sync_frequency: Unused,
@@ -241,7 +241,7 @@ pub struct UnusedFields {
     pub user_namespaces: Unused,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Authentication {
     pub x509: AuthenticationX509,
@@ -249,18 +249,18 @@ pub struct Authentication {
     pub anonymous: AuthenticationAnonymous,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthenticationX509 {
     #[serde(rename = "clientCAFile")]
     pub client_ca_file: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AuthenticationWebhook {
     pub enabled: bool,
-    #[serde(rename = "cacheTTL", deserialize_with = "duration")]
+    #[serde(rename = "cacheTTL", deserialize_with = "duration", serialize_with = "as_duration")]
     pub cache_ttl: Duration,
 }
 
@@ -270,13 +270,13 @@ impl Default for AuthenticationWebhook {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthenticationAnonymous {
     pub enabled: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Authorization {
     pub mode: String,
@@ -289,12 +289,12 @@ impl Default for Authorization {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AuthorizationWebhook {
-    #[serde(rename = "cacheAuthorizedTTL", deserialize_with = "duration")]
+    #[serde(rename = "cacheAuthorizedTTL", deserialize_with = "duration", serialize_with = "as_duration")]
     pub cache_authorized_ttl: Duration,
-    #[serde(rename = "cacheUnauthorizedTTL", deserialize_with = "duration")]
+    #[serde(rename = "cacheUnauthorizedTTL", deserialize_with = "duration", serialize_with = "as_duration")]
     pub cache_unauthorized_ttl: Duration,
 }
 
@@ -307,10 +307,10 @@ impl Default for AuthorizationWebhook {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CrashLoopBackOff {
-    #[serde(deserialize_with = "optional_duration")]
+    #[serde(deserialize_with = "optional_duration", serialize_with = "as_optional_duration")]
     pub max_container_restart_period: Option<Duration>,
 }
 
@@ -397,6 +397,16 @@ impl KubeletConfiguration {
             .into()
         })
     }
+    /// As `/configz` shows it: what is in effect or was given, in upstream's names and forms.
+    pub fn shown(&self) -> Value {
+        let mut shown = self.clone();
+        shown.eviction_hard = Some(self.eviction_hard());
+        shown.enforce_node_allocatable.get_or_insert_with(|| vec!["pods".to_owned()]);
+        shown.enable_debugging_handlers.get_or_insert(true);
+        let mut value = serde_json::to_value(&shown).unwrap_or_default();
+        drop_empty(&mut value);
+        value
+    }
     /// How many images may be pulled at the same time.
     pub fn parallel_pulls(&self) -> usize {
         match (self.serialize_image_pulls, self.max_parallel_image_pulls) {
@@ -417,6 +427,31 @@ fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     duration(deserializer).map(Some)
 }
 
+fn as_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&component::flags::render_duration(*duration))
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn as_optional_duration<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration.map(component::flags::render_duration).serialize(serializer)
+}
+
+/// Takes out what says nothing, as Go's `omitempty`.
+fn drop_empty(value: &mut Value) {
+    let Value::Object(members) = value else { return };
+    members.values_mut().for_each(drop_empty);
+    members.retain(|_, member| match member {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -431,6 +466,28 @@ mod tests {
         assert_eq!(config.max_pods, 50);
         assert_eq!(config.runtime_request_timeout, Duration::from_secs(150));
         assert_eq!(config.cluster_dns, ["10.96.0.10"]);
+    }
+
+    #[test]
+    fn what_is_shown_is_a_file_again() {
+        let text = "maxPods: 50\nsyncFrequency: 1m0s\nclusterDNS: [10.96.0.10]\ncpuCFSQuotaPeriod: 50ms\n";
+        let config: KubeletConfiguration = component::config::parse(text).unwrap();
+        let shown = config.shown();
+        for (field, expected) in [
+            ("kind", serde_json::json!("KubeletConfiguration")),
+            ("maxPods", serde_json::json!(50)),
+            ("syncFrequency", serde_json::json!("1m0s")),
+            ("clusterDNS", serde_json::json!(["10.96.0.10"])),
+            ("cpuCFSQuotaPeriod", serde_json::json!("50ms")),
+            ("streamingConnectionIdleTimeout", serde_json::json!("4h0m0s")),
+            ("enforceNodeAllocatable", serde_json::json!(["pods"])),
+            ("staticPodPath", Value::Null),
+        ] {
+            assert_eq!(shown[field], expected, "{field}");
+        }
+        assert_eq!(shown["evictionHard"]["memory.available"], "100Mi");
+        let again: KubeletConfiguration = serde_json::from_value(shown.clone()).unwrap();
+        assert_eq!(again.shown(), shown);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl KubeletMetrics {
     pub(crate) fn new(node_name: &str) -> Self {
         let durations: fn() -> Histogram = || histogram(BUCKETS);
         let made = Self {
-            registry: Metrics::new(),
+            registry: Metrics::of_component(),
             probe_registry: Metrics::new(),
             steps: Family::new_with_constructor(durations),
             // Upstream's, up to the minutes that a large image takes.
@@ -179,7 +179,8 @@ impl KubeletMetrics {
     /// Counts what is there now: before the text is made.
     pub(crate) fn count(&self, views: &[View]) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        for (value, n) in [("", views.len()), ("true", 0)] {
+        let n_static = views.iter().filter(|v| crate::static_pods::is_static(&v.pod)).count();
+        for (value, n) in [("", views.len() - n_static), ("true", n_static)] {
             self.desired_pods.get_or_create(&vec![("static", value)]).set(number(n));
         }
         self.running_pods.set(number(views.iter().filter(|v| !v.sandbox_id.is_empty()).count()));

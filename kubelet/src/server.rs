@@ -112,8 +112,8 @@ pub async fn run(config: ServerConfig, deps: ServerDeps) -> Result<SocketAddr, S
         deps.env.clock.clone(),
         &config.node_name,
         config.client_ca_pem.as_deref(),
-        config.authentication.clone(),
-        config.authorization.clone(),
+        &config.authentication,
+        &config.authorization,
     )?;
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let bound = listener.local_addr().map_err(error)?;

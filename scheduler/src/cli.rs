@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use client::Client;
+use client::delegated::{self, Delegated};
 use component::flags::{host_name, read_file};
 use component::run::ConfigError;
-use component::serving::{Serving, health_only};
-use component::{LogArgs, Tasks};
+use component::serving::{Serving, health_and_metrics};
+use component::{LogArgs, Metrics, Tasks};
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -33,16 +34,19 @@ pub struct Args {
     /// Run only while holding the lease kube-system/kube-scheduler
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     leader_elect: Option<bool>,
-    /// Where health is served
+    /// Where health and metrics are served
     #[arg(long, default_value = "0.0.0.0", value_name = "IP")]
     bind_address: IpAddr,
-    #[arg(long, default_value_t = PORT, help = "The port of health; 0 for none")]
+    #[arg(long, default_value_t = PORT, help = "The port of health and metrics; 0 for none")]
     secure_port: u16,
     /// The serving certificate; made on the spot when absent
     #[arg(long, requires = "tls_private_key_file", value_name = "FILE")]
     tls_cert_file: Option<PathBuf>,
     #[arg(long, requires = "tls_cert_file", value_name = "FILE", help = "The serving certificate's key")]
     tls_private_key_file: Option<PathBuf>,
+    /// Signs client certificates of whoever reads metrics
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -107,6 +111,7 @@ impl Args {
             pod_max_backoff: seconds(file.pod_max_backoff_seconds, defaults.pod_max_backoff),
             leader_elect: self.leader_elect.or(file.leader_election.leader_elect).unwrap_or(true),
             identity: format!("{}_{}", host_name()?, env::Env::real().rng.uuid()),
+            metrics: Metrics::of_component(),
         };
         let kubeconfig = file
             .client_connection
@@ -129,10 +134,10 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let client = Client::from_kubeconfig(&read_file("--kubeconfig", &kubeconfig)?).await?;
     let env = env::Env::real();
     if args.secure_port != 0 {
-        let tls = serving_tls(args)?;
+        let serving = serving(args, &client, config.metrics.clone())?;
         let listener =
             tokio::net::TcpListener::bind(SocketAddr::new(args.bind_address, args.secure_port)).await?;
-        component::serving::serve(&tasks, listener, Serving { handler: health_only(), tls: Some(tls) });
+        component::serving::serve(&tasks, listener, serving);
     }
     let group = tasks.child("scheduling");
     tasks.clone().spawn("kube-scheduler", async move {
@@ -142,6 +147,16 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         tasks.token().cancel();
     });
     Ok(())
+}
+
+/// Health for everybody, metrics for those whom the API server allows it.
+fn serving(args: &Args, client: &Client, metrics: Metrics) -> Result<Serving, ConfigError> {
+    let tls = serving_tls(args)?;
+    let ca = args.client_ca_file.as_ref().map(|path| read_file("--client-ca-file", path)).transpose()?;
+    let clock = env::Env::real().clock;
+    let gate = Delegated::new(client.clone(), clock, ca.as_deref(), delegated::Options::default())
+        .map_err(|e| ConfigError(format!("--client-ca-file: {e}")))?;
+    Ok(Serving { handler: health_and_metrics(metrics), tls: Some(tls), gate: Some(Arc::new(gate)) })
 }
 
 fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
@@ -154,7 +169,7 @@ fn serving_tls(args: &Args) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
         _ => pki::tls::self_signed(&host_name()?, args.bind_address, now)
             .map_err(|e| ConfigError(e.to_string()))?,
     };
-    pki::tls::server_config(&identity, pki::tls::ClientAuth::None).map_err(|e| ConfigError(e.to_string()))
+    pki::tls::server_config(&identity, pki::tls::ClientAuth::Request).map_err(|e| ConfigError(e.to_string()))
 }
 
 #[cfg(test)]

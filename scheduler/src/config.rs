@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use component::Metrics;
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Pods that name this scheduler are ours.
@@ -14,6 +16,8 @@ pub struct Config {
     pub leader_elect: bool,
     /// This process among the candidates: host name and a uuid, as upstream's.
     pub identity: String,
+    /// Where its metrics go.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -24,6 +28,7 @@ impl Default for Config {
             pod_max_backoff: Duration::from_secs(10),
             leader_elect: true,
             identity: String::new(),
+            metrics: Metrics::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod framework;
+mod metrics;
 pub mod objects;
 pub mod plugins;
 pub mod pod_info;

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::framework::{Decision, Diagnosis, Profile};
+use crate::metrics::{AttemptResult, SchedulerMetrics};
 use crate::objects::{Node, Pod};
 use crate::pod_info::{PodInfo, SharedPod, Usage};
 use crate::queue::{Failure, Queue};
@@ -40,6 +41,9 @@ const DECISIONS_IN_A_ROW: usize = 16;
 
 /// How long to wait before asking again what became of a binding whose answer was lost.
 const SETTLE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long after a change the pods that wait are counted.
+const COUNT_AFTER: Duration = Duration::from_secs(1);
 
 /// Pods that have ended take nothing, so they are not even fetched. As upstream's.
 const LIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -106,10 +110,12 @@ enum Done {
     Bound {
         pod: SharedPod,
         node: Arc<str>,
+        took: Duration,
     },
     NotBound {
         pod: SharedPod,
         error: String,
+        took: Duration,
     },
     /// The pod is gone or another one has its name.
     Gone {
@@ -129,6 +135,9 @@ struct Scheduler {
     dirty: Arc<Dirty>,
     cluster: Cluster,
     queue: Queue,
+    metrics: SchedulerMetrics,
+    /// When the pods that wait are counted again; `None` while nothing has happened since they were.
+    count_at: Option<Instant>,
     requests: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -141,6 +150,7 @@ impl Scheduler {
         pods.add_handler(move |event: &Event<Pod>| noted.pod(Key::of(&event.object().metadata)));
         let noted = Arc::clone(&dirty);
         nodes.add_handler(move |event: &Event<Node>| noted.node(Key::of(&event.object().metadata)));
+        let metrics = SchedulerMetrics::new(&config.metrics, &config.scheduler_name);
         let profile = Profile::default();
         let queue = Queue::new(&profile, config.pod_initial_backoff, config.pod_max_backoff);
         Self {
@@ -154,6 +164,8 @@ impl Scheduler {
             dirty,
             cluster: Cluster::default(),
             queue,
+            metrics,
+            count_at: None,
             requests: FuturesUnordered::new(),
         }
     }
@@ -161,6 +173,10 @@ impl Scheduler {
     async fn run(mut self) {
         loop {
             self.observe();
+            if self.count_at.is_some_and(|at| at <= Instant::now()) {
+                self.count_at = None;
+                self.metrics.pending(&self.queue.counts());
+            }
             let mut decided = 0;
             while decided < DECISIONS_IN_A_ROW
                 && self.requests.len() < REQUESTS_MAX
@@ -171,19 +187,29 @@ impl Scheduler {
             }
             let more = decided == DECISIONS_IN_A_ROW;
             let next = self.queue.next_time();
+            let count_at = self.count_at;
             tokio::select! {
                 biased;
                 Some(done) = self.requests.next(), if !self.requests.is_empty() => self.settle(done),
                 () = self.dirty.notify.notified() => {}
                 () = tokio::task::yield_now(), if more => {}
                 () = sleep_until(next), if self.requests.len() < REQUESTS_MAX => {}
+                () = sleep_until(count_at) => {}
             }
         }
+    }
+
+    /// Something happens: what waits is counted a moment later, and not each time, because that looks at every pod.
+    fn count(&mut self) {
+        self.count_at.get_or_insert_with(|| Instant::now() + COUNT_AFTER);
     }
 
     /// Brings the cluster and the queue to what the caches show, and wakes the pods that fit now.
     fn observe(&mut self) {
         let (pods, nodes) = self.dirty.take();
+        if !pods.is_empty() || !nodes.is_empty() {
+            self.count();
+        }
         for key in nodes {
             match self.nodes.get_key(&key) {
                 Some(node) => self.cluster.set_node(&node),
@@ -226,12 +252,17 @@ impl Scheduler {
     }
 
     fn decide(&mut self, pod: SharedPod) {
+        self.count();
+        let began = Instant::now();
         match schedule(&self.profile, &self.cluster.snapshot, &pod, self.env.rng.next_u64()) {
             Decision::Node { name, .. } => {
                 self.cluster.assume(&pod.key, &pod.meta.uid, &name, pod.usage.clone());
-                self.requests.push(Box::pin(bind(self.client.clone(), pod, name)));
+                self.requests.push(Box::pin(bind(self.client.clone(), pod, name, began)));
             }
-            Decision::Unschedulable(diagnosis) => self.unschedulable(&pod, &diagnosis),
+            Decision::Unschedulable(diagnosis) => {
+                self.metrics.attempted(AttemptResult::Unschedulable, began.elapsed());
+                self.unschedulable(&pod, &diagnosis);
+            }
         }
     }
 
@@ -266,15 +297,18 @@ impl Scheduler {
     }
 
     fn settle(&mut self, done: Done) {
+        self.count();
         match done {
             Done::Patched => {}
-            Done::Bound { pod, node } => {
+            Done::Bound { pod, node, took } => {
+                self.metrics.attempted(AttemptResult::Scheduled, took);
                 self.queue.done(&pod);
                 let Key { namespace, name } = &pod.key;
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
                 self.event(&pod, EventType::Normal, "Scheduled", &message);
             }
-            Done::NotBound { pod, error } => {
+            Done::NotBound { pod, error, took } => {
+                self.metrics.attempted(AttemptResult::Error, took);
                 self.cluster.forget(&pod.key, &pod.meta.uid);
                 let message = format!("binding rejected: running Bind plugin \"DefaultBinder\": {error}");
                 tracing::warn!(component = "scheduler", namespace = %pod.key.namespace, name = %pod.key.name, error, "could not bind pod");
@@ -291,7 +325,7 @@ impl Scheduler {
 }
 
 /// POSTs the binding. When the answer says nothing certain, the pod does.
-async fn bind(client: Client, pod: SharedPod, node: Arc<str>) -> Done {
+async fn bind(client: Client, pod: SharedPod, node: Arc<str>, began: Instant) -> Done {
     let (namespace, name) = (&pod.meta.namespace, &pod.meta.name);
     let body = json!({
         "apiVersion": "v1", "kind": "Binding",
@@ -300,17 +334,21 @@ async fn bind(client: Client, pod: SharedPod, node: Arc<str>) -> Done {
     });
     let bound = client.create_subresource::<Value>(&resources::PODS, namespace, name, "binding", &body).await;
     let error = match bound {
-        Ok(_) => return Done::Bound { pod, node },
+        Ok(_) => return Done::Bound { pod, node, took: began.elapsed() },
         Err(error) => error,
     };
     loop {
         match client.get::<Pod>(&resources::PODS, namespace, name).await {
             Ok(found) if found.metadata.uid != pod.meta.uid => return Done::Gone { pod },
-            Ok(found) if found.spec.node_name == *node => return Done::Bound { pod, node },
-            Ok(_) => return Done::NotBound { pod, error: error.to_string() },
+            Ok(found) if found.spec.node_name == *node => {
+                return Done::Bound { pod, node, took: began.elapsed() };
+            }
+            Ok(_) => return Done::NotBound { pod, error: error.to_string(), took: began.elapsed() },
             Err(gone) if gone.is_not_found() => return Done::Gone { pod },
             // Nothing is sent any more by one that is not sure to lead; the process is about to end.
-            Err(Error::NotLeader) => return Done::NotBound { pod, error: error.to_string() },
+            Err(Error::NotLeader) => {
+                return Done::NotBound { pod, error: error.to_string(), took: began.elapsed() };
+            }
             Err(_) => tokio::time::sleep(SETTLE_RETRY).await,
         }
     }

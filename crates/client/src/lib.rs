@@ -2,6 +2,7 @@
 //! service in the same process), informers, events and leader election.
 
 pub mod api;
+pub mod delegated;
 pub mod error;
 pub mod events;
 #[cfg(test)]

@@ -35,6 +35,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(total).map_err(|_| error())
 }
 
+/// The text that Go makes of a duration: `0s`, `250ms`, `1m30s`, `4h0m0s`.
+pub fn render_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    let fraction = |number: u64, fraction: u32, digits: usize| {
+        let text = format!("{number}.{fraction:0digits$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match (seconds, nanos) {
+        (0, 0) => "0s".to_owned(),
+        (0, n) if n < 1_000 => format!("{n}ns"),
+        (0, n) if n < 1_000_000 => format!("{}µs", fraction(u64::from(n / 1_000), n % 1_000, 3)),
+        (0, n) => format!("{}ms", fraction(u64::from(n / 1_000_000), n % 1_000_000, 6)),
+        (s, n) => {
+            let rest = format!("{}s", fraction(s % 60, n, 9));
+            match (s / 3600, s / 60 % 60) {
+                (0, 0) => rest,
+                (0, minutes) => format!("{minutes}m{rest}"),
+                (hours, minutes) => format!("{hours}h{minutes}m{rest}"),
+            }
+        }
+    }
+}
+
 /// The host's name in lower case, as nodes are named by default.
 pub fn host_name() -> Result<String, ConfigError> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -57,6 +80,9 @@ mod tests {
         assert_eq!(parse_duration("1.5h").unwrap(), Duration::from_secs(5400));
         assert_eq!(parse_duration("250ms").unwrap(), Duration::from_millis(250));
         assert_eq!(parse_duration("0").unwrap(), Duration::ZERO);
+        for text in ["0s", "7ns", "1.5µs", "250ms", "50.5ms", "1s", "1m30s", "2m0.25s", "4h0m0s"] {
+            assert_eq!(render_duration(parse_duration(text).unwrap()), text);
+        }
         for wrong in ["1", "", "s", "1x", "-1s"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }

@@ -10,6 +10,6 @@ pub mod serving;
 pub mod tasks;
 
 pub use logging::LogArgs;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, VERSION};
 pub use run::run;
 pub use tasks::Tasks;

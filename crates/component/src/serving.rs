@@ -1,6 +1,7 @@
 //! The small HTTP server beside a component: health and metrics, plain or over TLS.
 //!
-//! The API server and the kubelet have servers of their own; this one answers GETs with short texts.
+//! The API server and the kubelet have servers of their own; this one answers GETs with short texts. Who may read what
+//! is a [`Gate`]'s business.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::metrics::{self, Metrics};
 use crate::tasks::Tasks;
 
 /// Connections served at once; more wait in the listener's backlog.
@@ -43,12 +46,46 @@ impl Answer {
 /// What answers a path (with query).
 pub type Handler = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 
-/// Health for everyone, and nothing else: metrics over the network want authorization, which this server does not do.
+/// Health, and nothing else.
 pub fn health_only() -> Handler {
-    Arc::new(|path| match path.split('?').next().unwrap_or_default() {
-        "/healthz" | "/livez" | "/readyz" => Answer::ok(),
-        _ => Answer::text(403, "forbidden\n"),
+    Arc::new(|target| health(target).unwrap_or_else(Answer::not_found))
+}
+
+/// Health and metrics.
+pub fn health_and_metrics(metrics: Metrics) -> Handler {
+    Arc::new(move |target| match split(target).0 {
+        "/metrics" => Answer { status: 200, content_type: metrics::CONTENT_TYPE, body: metrics.render() },
+        _ => health(target).unwrap_or_else(Answer::not_found),
     })
+}
+
+fn split(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// The answer to a question for health: `ok`, or what has been checked where that is asked for.
+fn health(target: &str) -> Option<Answer> {
+    let (path, query) = split(target);
+    let name =
+        ["healthz", "livez", "readyz"].into_iter().find(|name| path.strip_prefix('/') == Some(name))?;
+    let verbose = query.split('&').any(|pair| pair.split('=').next() == Some("verbose"));
+    Some(if verbose { Answer::text(200, format!("[+]ping ok\n{name} check passed\n")) } else { Answer::ok() })
+}
+
+/// What is known of a request before it is answered.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Without its query.
+    pub path: String,
+    /// The client's, in DER. Whoever has its key; what it is worth is the gate's to find out.
+    pub certificate: Option<Arc<[u8]>>,
+    /// The header of that name.
+    pub authorization: Option<String>,
+}
+
+/// Lets requests in or refuses them.
+pub trait Gate: Send + Sync + fmt::Debug {
+    fn admit<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Result<(), Answer>>;
 }
 
 /// Where and how to serve.
@@ -56,6 +93,15 @@ pub fn health_only() -> Handler {
 pub struct Serving {
     pub handler: Handler,
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Everybody may ask for everything where there is none.
+    pub gate: Option<Arc<dyn Gate>>,
+}
+
+impl Serving {
+    /// Without TLS, for everybody who can connect.
+    pub fn plain(handler: Handler) -> Self {
+        Self { handler, tls: None, gate: None }
+    }
 }
 
 impl fmt::Debug for Serving {
@@ -82,7 +128,7 @@ pub fn serve(tasks: &Tasks, listener: TcpListener, serving: Serving) {
                     continue;
                 }
             };
-            let handler = Arc::clone(&serving.handler);
+            let serving = serving.clone();
             let acceptor = acceptor.clone();
             connections.spawn_until_stop("connection", async move {
                 let _slot = slot;
@@ -92,26 +138,27 @@ pub fn serve(tasks: &Tasks, listener: TcpListener, serving: Serving) {
                         if let Ok(Ok(stream)) =
                             tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await
                         {
-                            connection(stream, handler).await;
+                            let chain = stream.get_ref().1.peer_certificates();
+                            let certificate = chain.and_then(|c| c.first()).map(|c| Arc::from(c.as_ref()));
+                            connection(stream, serving, certificate).await;
                         }
                     }
-                    None => connection(stream, handler).await,
+                    None => connection(stream, serving, None).await,
                 }
             });
         }
     });
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, handler: Handler) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    serving: Serving,
+    certificate: Option<Arc<[u8]>>,
+) {
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let handler = Arc::clone(&handler);
+        let (serving, certificate) = (serving.clone(), certificate.clone());
         async move {
-            let answer = if request.method() == hyper::Method::GET || request.method() == hyper::Method::HEAD
-            {
-                handler(request.uri().path_and_query().map_or("/", |p| p.as_str()))
-            } else {
-                Answer::text(405, "method not allowed\n")
-            };
+            let answer = answer(&serving, &request, certificate).await;
             let response = hyper::Response::builder()
                 .status(answer.status)
                 .header(http::header::CONTENT_TYPE, answer.content_type)
@@ -125,4 +172,58 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     // A broken connection is the client's affair.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer<B>(serving: &Serving, request: &hyper::Request<B>, certificate: Option<Arc<[u8]>>) -> Answer {
+    if request.method() != hyper::Method::GET && request.method() != hyper::Method::HEAD {
+        return Answer::text(405, "method not allowed\n");
+    }
+    if let Some(gate) = &serving.gate {
+        let authorization = request.headers().get(http::header::AUTHORIZATION);
+        let asked = Asked {
+            path: request.uri().path().to_owned(),
+            certificate,
+            authorization: authorization.and_then(|v| v.to_str().ok()).map(str::to_owned),
+        };
+        if let Err(refused) = gate.admit(&asked).await {
+            return refused;
+        }
+    }
+    (serving.handler)(request.uri().path_and_query().map_or("/", |p| p.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Closed;
+
+    impl Gate for Closed {
+        fn admit<'a>(&'a self, asked: &'a Asked) -> BoxFuture<'a, Result<(), Answer>> {
+            let open = asked.path == "/healthz" || asked.authorization.as_deref() == Some("Bearer good");
+            let answer = if open { Ok(()) } else { Err(Answer::text(401, "no")) };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gate_is_asked_first() {
+        let gate: Arc<dyn Gate> = Arc::new(Closed);
+        let serving = Serving { handler: health_and_metrics(Metrics::new()), tls: None, gate: Some(gate) };
+        for (method, target, token, expected) in [
+            ("GET", "/healthz", "", (200, "ok")),
+            ("GET", "/healthz?verbose", "", (200, "[+]ping ok\nhealthz check passed\n")),
+            ("GET", "/metrics", "", (401, "no")),
+            ("GET", "/metrics?x=/healthz", "", (401, "no")),
+            ("GET", "/metrics", "Bearer good", (200, "")),
+            ("GET", "/nothing", "Bearer good", (404, "404 page not found\n")),
+            ("POST", "/healthz", "", (405, "method not allowed\n")),
+        ] {
+            let request = hyper::Request::builder().method(method).uri(target);
+            let request = request.header(http::header::AUTHORIZATION, token).body(()).unwrap();
+            let answer = answer(&serving, &request, None).await;
+            assert_eq!((answer.status, answer.body.as_str()), expected, "{method} {target}");
+        }
+    }
 }

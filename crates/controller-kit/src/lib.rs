@@ -5,6 +5,7 @@
 //! `plan`), acts and writes status.
 
 pub mod hash;
+pub mod metrics;
 pub mod own_writes;
 pub mod queue;
 pub mod refs;
@@ -12,6 +13,7 @@ pub mod runner;
 pub mod selector;
 pub mod write;
 
+pub use metrics::QueueMetrics;
 pub use own_writes::OwnWrites;
 pub use queue::Queue;
 pub use refs::{Claim, claim, controller_ref};

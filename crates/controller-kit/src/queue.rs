@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::metrics::OneQueue;
+
 /// Back-off of a failing key: client-go's `ItemExponentialFailureRateLimiter` defaults.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(1000);
@@ -27,7 +29,8 @@ struct Inner<K> {
 }
 
 struct State<K> {
-    ready: VecDeque<K>,
+    /// With when each came.
+    ready: VecDeque<(K, Instant)>,
     /// Waits for a worker, or will after the worker that has it now.
     dirty: BTreeSet<K>,
     processing: BTreeSet<K>,
@@ -35,6 +38,7 @@ struct State<K> {
     by_time: BTreeSet<(Instant, K)>,
     failures: BTreeMap<K, u32>,
     closed: bool,
+    metrics: Option<OneQueue>,
 }
 
 impl<K> Clone for Queue<K> {
@@ -59,7 +63,14 @@ impl<K: Ord + Clone> State<K> {
         if !self.dirty.insert(key.clone()) || self.processing.contains(&key) {
             return;
         }
-        self.ready.push_back(key);
+        self.push(key);
+    }
+
+    fn push(&mut self, key: K) {
+        self.ready.push_back((key, Instant::now()));
+        if let Some(metrics) = &self.metrics {
+            metrics.added(self.ready.len());
+        }
     }
 
     fn move_due(&mut self, now: Instant) {
@@ -81,8 +92,18 @@ impl<K: Ord + Clone> Queue<K> {
             by_time: BTreeSet::new(),
             failures: BTreeMap::new(),
             closed: false,
+            metrics: None,
         };
         Self(Arc::new(Inner { env, state: Mutex::new(state), changed: Notify::new() }))
+    }
+
+    /// Counts from now on what it does.
+    pub fn observe(&self, metrics: OneQueue) {
+        self.0.state.lock().metrics = Some(metrics);
+    }
+
+    pub(crate) fn metrics(&self) -> Option<OneQueue> {
+        self.0.state.lock().metrics.clone()
     }
 
     pub fn add(&self, key: K) {
@@ -116,7 +137,11 @@ impl<K: Ord + Clone> Queue<K> {
             let mut state = self.0.state.lock();
             let failures = state.failures.entry(key.clone()).or_insert(0);
             *failures += 1;
-            *failures
+            let failures = *failures;
+            if let Some(metrics) = &state.metrics {
+                metrics.retried();
+            }
+            failures
         };
         let delay = BACKOFF_MIN.saturating_mul(1u32 << (failures - 1).min(18)).min(BACKOFF_MAX);
         let jitter = u64::try_from(delay.as_nanos() / 10).unwrap_or(0);
@@ -152,7 +177,10 @@ impl<K: Ord + Clone> Queue<K> {
                     return None;
                 }
                 state.move_due(Instant::now());
-                if let Some(key) = state.ready.pop_front() {
+                if let Some((key, since)) = state.ready.pop_front() {
+                    if let Some(metrics) = &state.metrics {
+                        metrics.taken(state.ready.len(), since.elapsed());
+                    }
                     state.dirty.remove(&key);
                     state.processing.insert(key.clone());
                     if !state.ready.is_empty() || !state.by_time.is_empty() {
@@ -181,7 +209,7 @@ impl<K: Ord + Clone> Queue<K> {
         let mut state = self.0.state.lock();
         state.processing.remove(key);
         if state.dirty.contains(key) {
-            state.ready.push_back(key.clone());
+            state.push(key.clone());
             drop(state);
             self.0.changed.notify_one();
         }

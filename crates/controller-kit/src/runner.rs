@@ -34,13 +34,17 @@ where
 {
     let sync = Arc::new(sync);
     for worker in 0..workers {
-        let (queue, sync) = (queue.clone(), Arc::clone(&sync));
+        let (queue, sync, metrics) = (queue.clone(), Arc::clone(&sync), queue.metrics());
         let controller: Arc<str> = name.into();
         tasks.spawn_until_stop(format!("{name} worker {worker}"), async move {
             while let Some(key) = queue.get().await {
                 let started = Instant::now();
                 let result = AssertUnwindSafe(sync(key.clone())).catch_unwind().await;
-                let duration_ms = started.elapsed().as_millis();
+                let took = started.elapsed();
+                if let Some(metrics) = &metrics {
+                    metrics.worked(took);
+                }
+                let duration_ms = took.as_millis();
                 match result {
                     Ok(Ok(after)) => {
                         queue.forget(&key);

@@ -13,7 +13,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use apiserver::ApiServer;
 use apiserver::assembly::{self, Assembly};
-use component::{LogArgs, Tasks};
+use client::delegated::{self, Delegated};
+use component::serving::{Serving, health_and_metrics, health_only};
+use component::{LogArgs, Metrics, Tasks};
 use cri::{ContainerdRuntime, Runtime as _};
 use env::Env;
 use kubelet::server::{ServerConfig, ServerDeps};
@@ -159,7 +161,7 @@ async fn start(state: &State, args: &UpArgs, tasks: Tasks) -> Result<()> {
     addons::ensure(&*server.objects(), node.dns_ip, node.dns_server())
         .await
         .map_err(|status| anyhow::anyhow!("make the objects of cluster DNS: {}", status.message))?;
-    control_plane(&clients, args, &secrets, &env, &tasks);
+    control_plane(&clients, args, &secrets, &env, &tasks).await?;
     let parts =
         NodeParts { state, node: &node, secrets: &secrets, clients: &clients, env: &env, tasks: &tasks };
     parts.start(runtime).await?;
@@ -266,11 +268,49 @@ async fn network(node: &Node, env: &Env) -> Result<()> {
     Ok(())
 }
 
+/// Where health and metrics of the parts that have no server of their own are served: for tools on this host.
+const LOCAL: std::net::Ipv4Addr = std::net::Ipv4Addr::LOCALHOST;
+
+/// Serves a component's health to everybody on this host, and its metrics to those who may read them.
+async fn serve_local(
+    port: u16,
+    metrics: &Metrics,
+    client: &client::Client,
+    secrets: &Secrets,
+    env: &Env,
+    tasks: &Tasks,
+) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind((LOCAL, port))
+        .await
+        .with_context(|| format!("listen on {LOCAL}:{port}: does another cluster run on this host?"))?;
+    let ca_pem = secrets.authority.certificate_pem();
+    let options = delegated::Options::default();
+    let gate = Delegated::new(client.clone(), Arc::clone(&env.clock), Some(ca_pem), options)?;
+    let serving = Serving {
+        handler: health_and_metrics(metrics.clone()),
+        tls: Some(pki::tls::server_config(&secrets.serving, pki::tls::ClientAuth::Request)?),
+        gate: Some(Arc::new(gate)),
+    };
+    component::serving::serve(tasks, listener, serving);
+    Ok(())
+}
+
 /// Starts scheduler and controllers. Alone on their store they need no election.
-fn control_plane(clients: &Clients, args: &UpArgs, secrets: &Secrets, env: &Env, tasks: &Tasks) {
-    let config = scheduler::Config { leader_elect: false, ..scheduler::Config::default() };
+async fn control_plane(
+    clients: &Clients,
+    args: &UpArgs,
+    secrets: &Secrets,
+    env: &Env,
+    tasks: &Tasks,
+) -> Result<()> {
+    let config = scheduler::Config {
+        leader_elect: false,
+        metrics: Metrics::of_component(),
+        ..scheduler::Config::default()
+    };
     let (client, scheduler_env) = (clients.user("system:kube-scheduler", &[]), env.clone());
     let group = tasks.child("kube-scheduler");
+    serve_local(scheduler::cli::PORT, &config.metrics, &client, secrets, env, &group).await?;
     let inner = group.clone();
     group.spawn("run", async move {
         scheduler::run(config, client, scheduler_env, inner).await;
@@ -280,16 +320,19 @@ fn control_plane(clients: &Clients, args: &UpArgs, secrets: &Secrets, env: &Env,
         leader_elect: false,
         cluster_cidr: args.cluster_cidr.clone(),
         root_ca: secrets.authority.certificate_pem().to_owned(),
+        metrics: Metrics::of_component(),
         ..controller_manager::Config::default()
     };
     let accounts = clients.clone();
     let factory: controller_manager::ClientFactory = Arc::new(move |name| accounts.service_account(name));
     let (client, manager_env) = (clients.user("system:kube-controller-manager", &[]), env.clone());
     let group = tasks.child("kube-controller-manager");
+    serve_local(controller_manager::cli::PORT, &config.metrics, &client, secrets, env, &group).await?;
     let inner = group.clone();
     group.spawn("run", async move {
         controller_manager::run(config, client, factory, manager_env, inner).await;
     });
+    Ok(())
 }
 
 /// What runs on the node.
@@ -375,7 +418,7 @@ impl NodeParts<'_> {
             debugging: config.kubelet.enable_debugging_handlers.unwrap_or(true),
             log_dir: self.state.data.join("log"),
             root_dir: config.root_dir.clone(),
-            configz: serde_json::Value::Null,
+            configz: config.kubelet.shown(),
         };
         let deps = kubelet::Deps {
             client: client.clone(),
@@ -384,6 +427,11 @@ impl NodeParts<'_> {
             env: self.env.clone(),
             tasks: tasks.clone(),
         };
+        let health = SocketAddr::from((LOCAL, config.kubelet.healthz_port));
+        let listener = tokio::net::TcpListener::bind(health)
+            .await
+            .with_context(|| format!("listen on {health}: does another kubelet run on this host?"))?;
+        component::serving::serve(&tasks, listener, Serving::plain(health_only()));
         let handle = kubelet::run(config, deps).await.context("start the kubelet")?;
         let deps = ServerDeps { client, env: self.env.clone(), tasks, runtime, host, pods: Arc::new(handle) };
         kubelet::server::run(server, deps)

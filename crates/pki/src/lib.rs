@@ -14,6 +14,20 @@ pub use authority::{Authority, CertificateRequest, Identity};
 pub use directory::PkiDirectory;
 pub use token::{Claims, KubernetesClaims, ObjectClaim, TokenError, TokenKey, TokenVerifier};
 
+/// The user whom a certificate names: its common name, and its organizations as groups.
+pub fn subject(certificate: &[u8]) -> Option<(String, Vec<String>)> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let text = |v: &x509_parser::x509::AttributeTypeAndValue<'_>| v.as_str().ok().map(String::from);
+    let name = certificate.subject().iter_common_name().next().and_then(text)?;
+    Some((name, certificate.subject().iter_organization().filter_map(text).collect()))
+}
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
 /// What can go wrong with keys, certificates and their files.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
