@@ -24,6 +24,7 @@ use crate::pod::env::Surroundings;
 use crate::pod::resources::CpuPolicy;
 use crate::pods::Pods;
 use crate::quantity::Quantity;
+use crate::static_pods::StaticPods;
 use crate::tokens::Tokens;
 
 /// One kubelet's surroundings. Shared by its tasks; holds no task itself.
@@ -50,6 +51,7 @@ pub(crate) struct Agent {
     pub(crate) tokens: Tokens,
     pub(crate) images: Images,
     pub(crate) pods: Pods,
+    pub(crate) static_pods: StaticPods,
     pub(crate) metrics: KubeletMetrics,
     /// Seconds since when conditions of the node hold; see `node`.
     pub(crate) pressure: Mutex<crate::node::Pressure>,

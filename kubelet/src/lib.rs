@@ -22,6 +22,7 @@ mod probe;
 pub mod quantity;
 mod run;
 pub mod server;
+mod static_pods;
 mod sweep;
 mod tokens;
 mod volume;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::agent::Agent;
 use crate::api::{Pod, PodStatus};
 use crate::pod::worker::Worker;
+use crate::static_pods;
 
 /// What reaches a pod's task. Nothing queues: a later state replaces an earlier one, so it is bounded by itself.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Signals {
     pub(crate) runtime: bool,
     /// A ConfigMap or Secret has changed.
     pub(crate) objects: bool,
+    /// What the API shows of a static pod has changed: its mirror, or that there is none.
+    pub(crate) mirror: Option<Option<Arc<Pod>>>,
     /// The node has to get rid of it: reason and message.
     pub(crate) evict: Option<(String, String)>,
 }
@@ -79,6 +82,9 @@ impl Inbox {
     }
     pub(crate) fn objects_changed(&self) {
         self.signal(|s| s.objects = true);
+    }
+    pub(crate) fn mirrored(&self, mirror: Option<Arc<Pod>>) {
+        self.signal(|s| s.mirror = Some(mirror));
     }
     pub(crate) fn evict(&self, reason: &str, message: &str) {
         self.signal(|s| s.evict = Some((reason.to_owned(), message.to_owned())));
@@ -151,6 +157,13 @@ impl Pods {
 /// Takes a change of the API's pods: starts a task for a new one, tells an old one.
 pub(crate) fn on_event(agent: &Arc<Agent>, event: &Event<Pod>) {
     let pod = event.object();
+    if let Some(uid) = static_pods::mirrored(pod) {
+        if let Some(inbox) = agent.pods.get(uid) {
+            inbox.mirrored((!event.is_deleted()).then(|| Arc::clone(pod)));
+        }
+        agent.static_pods.wake();
+        return;
+    }
     let existing = agent.pods.get(&pod.metadata.uid);
     match (event.is_deleted(), existing) {
         (true, Some(inbox)) => {
@@ -169,7 +182,7 @@ pub(crate) fn on_event(agent: &Arc<Agent>, event: &Event<Pod>) {
     }
 }
 
-fn start(agent: &Arc<Agent>, pod: Arc<Pod>) {
+pub(crate) fn start(agent: &Arc<Agent>, pod: Arc<Pod>) {
     let inbox = Arc::new(Inbox::new(Arc::clone(&pod)));
     agent.pods.inboxes.lock().insert(inbox.uid.clone(), Arc::clone(&inbox));
     let name = format!("pod {}/{}", pod.metadata.namespace, pod.metadata.name);

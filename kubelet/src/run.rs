@@ -20,6 +20,7 @@ use crate::metrics::KubeletMetrics;
 use crate::node;
 use crate::objects::Objects;
 use crate::pods::{self, Pods};
+use crate::static_pods::{self, StaticPods};
 use crate::tokens::Tokens;
 
 /// What a kubelet works with. The tasks are its own group: stopping the group stops the kubelet, and nothing else.
@@ -84,6 +85,7 @@ pub async fn run(config: Config, deps: Deps) -> Result<Handle, Error> {
         tokens: Tokens::default(),
         images: Images::new(config.kubelet.parallel_pulls()),
         pods: Pods::default(),
+        static_pods: StaticPods::default(),
         metrics: KubeletMetrics::new(&config.node_name),
         pressure: Mutex::default(),
         runtime_name: version.runtime_name,
@@ -100,7 +102,8 @@ pub async fn run(config: Config, deps: Deps) -> Result<Handle, Error> {
     });
     let tasks = &agent.tasks;
     tasks.spawn_until_stop("node", node::run(Arc::clone(&agent)));
-    tasks.spawn_until_stop("pods", run_pods(Arc::clone(&agent), pods, events));
+    tasks.spawn_until_stop("pods", run_pods(Arc::clone(&agent), pods.clone(), events));
+    tasks.spawn_until_stop("static pods", static_pods::run(Arc::clone(&agent), pods.clone()));
     tasks.spawn_until_stop("logs", crate::logs::run(Arc::clone(&agent)));
     tasks.spawn_until_stop("images", collect_images(Arc::clone(&agent)));
     Ok(Handle(agent))
@@ -121,13 +124,18 @@ async fn wait_for_runtime(runtime: &dyn Runtime) -> cri::Result<cri::v1::Version
 
 /// Waits until the node's pods are known, sweeps what is left of others, then looks after each.
 async fn run_pods(agent: Arc<Agent>, pods: Informer<Pod>, events: cri::EventReceiver) {
-    // Containers are told of the services at their start: without them none may start.
+    // Static pods need no API, and before the sweep they have to be known.
+    static_pods::sync(&agent);
+    // Containers are told of the services at their start: without them none may start that could use one.
     agent.services.synced().await;
     pods.synced().await;
     if let Err(error) = crate::pod::prepare::apply_qos_groups(&agent) {
         tracing::warn!(component = "kubelet", %error, "control groups of the classes not made");
     }
-    let known: BTreeSet<String> = pods.list().iter().map(|p| p.metadata.uid.clone()).collect();
+    let of_api = pods.list();
+    let of_files = agent.pods.views();
+    let known = of_api.iter().map(AsRef::as_ref).chain(of_files.iter().map(|view| view.pod.as_ref()));
+    let known: BTreeSet<String> = known.map(|pod: &Pod| pod.metadata.uid.clone()).collect();
     crate::sweep::sweep(&agent, &known).await;
     let told = Arc::clone(&agent);
     // A handler lives as long as its informer; the tasks that it starts end with the kubelet's group.

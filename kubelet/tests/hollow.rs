@@ -15,6 +15,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use testing::{Cluster, eventually, users};
 
+/// Where the node's static pods are.
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+
 struct Rig {
     cluster: Cluster,
     runtime: FakeRuntime,
@@ -190,6 +193,7 @@ async fn kubelet(
     let mut config = Config::new("n1");
     config.kubelet.cluster_dns = vec!["10.96.0.10".to_owned()];
     config.kubelet.cluster_domain = "cluster.local".to_owned();
+    config.kubelet.static_pod_path = MANIFESTS.to_owned();
     let handle = kubelet::run(config, deps).await.unwrap();
     (tasks, handle)
 }
@@ -634,5 +638,64 @@ async fn changes_by_others_cost_a_bounded_number_of_steps() {
     assert_eq!(writes.len(), 20, "{writes:?}");
     let n = rig.steps() - steps;
     assert!(n <= 20 * 5, "{n} steps for 20 corrections");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn static_pods_run_and_are_mirrored() {
+    use kubelet::Host as _;
+    let mut rig = Rig::start().await;
+    let file = Path::new(MANIFESTS).join("web.yaml");
+    let write = |rig: &Rig, image: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  terminationGracePeriodSeconds: 3\n  \
+             containers: [{{name: c, image: '{image}'}}]\n"
+        );
+        rig.host.make_dir(Path::new(MANIFESTS), None).unwrap();
+        rig.host.write_file(&file, text.as_bytes(), 0o600).unwrap();
+    };
+    write(&rig, "app:1");
+    let first = rig.ready("web-n1").await;
+    let hash = first["metadata"]["annotations"]["kubernetes.io/config.mirror"].as_str().unwrap().to_owned();
+    assert_eq!(first["metadata"]["annotations"]["kubernetes.io/config.source"], "file");
+    assert_ne!(first["metadata"]["uid"], hash.as_str());
+    assert_eq!(first["status"]["phase"], "Running");
+    let running = rig.runtime.running();
+    assert_eq!(running.len(), 1);
+
+    // Whoever deletes the mirror gets another one, and the containers do not notice.
+    rig.cluster.delete(&PODS, "default", "web-n1", None).await;
+    let other =
+        |pod: &Value| pod["metadata"]["uid"] != first["metadata"]["uid"] && condition(pod, "Ready") == "True";
+    rig.wait("web-n1", "another mirror", other).await;
+    assert_eq!(rig.runtime.running(), running);
+
+    // A restarted kubelet goes on with both.
+    rig.restart().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.ready("web-n1").await;
+    assert_eq!(rig.runtime.running(), running);
+    rig.wire.take("");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(rig.wire.take("/pods"), Vec::<String>::new(), "a static pod at rest writes nothing");
+
+    // Another manifest is another pod.
+    write(&rig, "app:2");
+    let changed =
+        |pod: &Value| pod["spec"]["containers"][0]["image"] == "app:2" && condition(pod, "Ready") == "True";
+    let second = rig.wait("web-n1", "the changed pod", changed).await;
+    assert_ne!(second["metadata"]["annotations"]["kubernetes.io/config.hash"], hash.as_str());
+    assert_eq!(rig.runtime.running().len(), 1);
+
+    // Without a manifest there is neither pod nor mirror.
+    rig.host.remove_file(&file).unwrap();
+    eventually!(rig.cluster, "the mirror is gone", {
+        match rig.get("web-n1").await {
+            Ok(pod) => Err(pod.to_string()),
+            Err(_) => Ok(()),
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(rig.runtime.running().is_empty());
     rig.end().await;
 }

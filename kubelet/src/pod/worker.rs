@@ -30,6 +30,7 @@ use crate::api::{Pod, PodStatus};
 use crate::backoff::{Backoff, after};
 use crate::pods::Inbox;
 use crate::probe::{self, Outcome};
+use crate::static_pods;
 
 /// Delays after failures of volumes, sandboxes and requests: doubled up to the second.
 const RETRY_MIN: Duration = Duration::from_millis(500);
@@ -37,18 +38,42 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// What a finished future reports.
 enum Done {
-    Looked { epoch: u64, result: cri::Result<Observed> },
+    Looked {
+        epoch: u64,
+        result: cri::Result<Observed>,
+    },
     Prepared(Result<Prepared, String>),
     Refreshed(Result<Prepared, String>),
     SandboxMade(Result<Sandbox, String>),
-    SandboxStopped { id: String, result: cri::Result<()> },
-    Started { name: String, result: Box<Result<Instance, (Failure, Option<Instance>)>> },
-    Killed { id: String, result: Box<cri::Result<Instance>> },
-    KillAgain { id: String },
+    SandboxStopped {
+        id: String,
+        result: cri::Result<()>,
+    },
+    Started {
+        name: String,
+        result: Box<Result<Instance, (Failure, Option<Instance>)>>,
+    },
+    Killed {
+        id: String,
+        result: Box<cri::Result<Instance>>,
+    },
+    KillAgain {
+        id: String,
+    },
     Cleaned(Result<(), String>),
+    /// Containers that nothing asks for any more have been removed, as far as that worked.
+    ContainersRemoved(Vec<String>),
     Removed,
-    Probed { due: Due, outcome: Outcome },
-    StatusWritten { status: Box<PodStatus>, sent: serde_json::Value, result: Result<Box<Pod>, client::Error> },
+    Probed {
+        due: Due,
+        outcome: Outcome,
+    },
+    StatusWritten {
+        status: Box<PodStatus>,
+        sent: serde_json::Value,
+        result: Result<Box<Pod>, client::Error>,
+    },
+    MirrorMade(Result<Box<Pod>, client::Error>),
     ApiDeleted(Result<(), client::Error>),
     Gone(Result<(), String>),
 }
@@ -85,11 +110,17 @@ pub(crate) struct Worker {
     failures: BTreeMap<&'static str, u32>,
     waiting: BTreeMap<String, Waiting>,
     told_back_off: BTreeSet<String>,
+    /// Old containers on their way out. The runtime refuses a second removal of one meanwhile.
+    removals: BTreeSet<String>,
     stop: Option<Stop>,
     failed: Option<(String, String)>,
     /// The phase was final when this kubelet first saw the pod: nothing is to be reported.
     was_terminal: bool,
     first_seen: Timestamp,
+    /// The pod does not come from the API, which shows it by its mirror, if that has been made.
+    is_static: bool,
+    mirror: Option<Arc<Pod>>,
+    mirror_busy: bool,
     /// Its start has been counted.
     told_running: bool,
     report: Report,
@@ -112,7 +143,7 @@ impl std::fmt::Debug for Worker {
 
 impl Worker {
     pub(crate) fn new(agent: Arc<Agent>, inbox: Arc<Inbox>, pod: Arc<Pod>) -> Self {
-        let first_seen = agent.now();
+        let (first_seen, is_static) = (agent.now(), static_pods::is_static(&pod));
         let made = Self {
             was_terminal: pod.status.is_terminal(),
             report: Report {
@@ -138,9 +169,13 @@ impl Worker {
             failures: BTreeMap::new(),
             waiting: BTreeMap::new(),
             told_back_off: BTreeSet::new(),
+            removals: BTreeSet::new(),
             stop: None,
             failed: None,
             first_seen,
+            is_static,
+            mirror: None,
+            mirror_busy: false,
             told_running: false,
             api_delete_busy: false,
             leave_at: None,
@@ -185,6 +220,9 @@ impl Worker {
         self.agent.metrics.release(&self.pod);
         self.agent.objects.release(&self.inbox.uid);
         self.agent.pods.forget(&self.inbox.uid);
+        if self.is_static {
+            self.agent.static_pods.wake();
+        }
     }
 
     /// Takes note of what happened outside.
@@ -196,6 +234,12 @@ impl Worker {
             self.refresh_again |= changed && self.prepared.is_some();
             self.pod = pod;
             self.register_objects(signals.deleted);
+        }
+        if let Some(mirror) = signals.mirror {
+            if mirror.is_none() {
+                self.report.revision = 0;
+            }
+            self.mirror = mirror;
         }
         if signals.objects {
             self.refresh_again |= self.prepared.is_some();

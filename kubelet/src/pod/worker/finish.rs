@@ -49,9 +49,11 @@ impl Worker {
                     }
                 }
             }
+            Done::ContainersRemoved(ids) => self.removals.retain(|id| !ids.contains(id)),
             Done::Removed => {}
             Done::Probed { due, outcome } => self.probed(&due, &outcome),
             Done::StatusWritten { status, sent, result } => self.status_written(*status, &sent, result),
+            Done::MirrorMade(result) => self.mirror_made(result),
             Done::ApiDeleted(result) => self.api_deleted(result),
             Done::Gone(result) => {
                 self.removing = false;
@@ -149,17 +151,7 @@ impl Worker {
                     new.stopped = old.stopped && !new.ready;
                 }
                 seen.remember(&self.report.written);
-                if !seen.surplus.is_empty() {
-                    let work = ops::remove_containers(
-                        Arc::clone(&self.agent),
-                        Arc::clone(&self.pod),
-                        std::mem::take(&mut seen.surplus),
-                    );
-                    self.ops.push(Box::pin(async move {
-                        work.await;
-                        Done::Removed
-                    }));
-                }
+                self.remove_containers(std::mem::take(&mut seen.surplus));
                 if self.observed.is_none() {
                     self.admit(&seen);
                 }
@@ -171,6 +163,19 @@ impl Worker {
                 self.look_at(at);
             }
         }
+    }
+
+    /// Removes old containers with their logs, each once at a time.
+    fn remove_containers(&mut self, mut ids: Vec<String>) {
+        ids.retain(|id| self.removals.insert(id.clone()));
+        if ids.is_empty() {
+            return;
+        }
+        let work = ops::remove_containers(Arc::clone(&self.agent), Arc::clone(&self.pod), ids.clone());
+        self.ops.push(Box::pin(async move {
+            work.await;
+            Done::ContainersRemoved(ids)
+        }));
     }
 
     /// A pod of which nothing is here yet has to fit beside those that are; what runs already stays.
@@ -268,19 +273,12 @@ impl Worker {
                 let waste = slot.previous.take();
                 slot.previous =
                     slot.current.take().filter(|c| !c.sandbox_id.is_empty() || c.exit().is_some());
-                if let Some(waste) = waste.filter(|w| !w.sandbox_id.is_empty()) {
-                    let work = ops::remove_containers(
-                        Arc::clone(&self.agent),
-                        Arc::clone(&self.pod),
-                        vec![waste.id],
-                    );
-                    self.ops.push(Box::pin(async move {
-                        work.await;
-                        Done::Removed
-                    }));
-                }
+                slot.current = Some(instance);
+                let waste = waste.filter(|w| !w.sandbox_id.is_empty());
+                self.remove_containers(waste.into_iter().map(|w| w.id).collect());
+            } else {
+                slot.current = Some(instance);
             }
-            slot.current = Some(instance);
             // It may have ended before anybody knew whose it was.
             self.look_again = true;
         }

@@ -25,7 +25,7 @@ impl Worker {
         waiting.retain(|name, _| !observed.current(name).is_some_and(Instance::is_running));
         let mut old = self.report.written.clone();
         // Conditions of others, such as readiness gates and PodScheduled, come from the API.
-        for condition in &self.pod.status.conditions {
+        for condition in &self.shown().status.conditions {
             if old.condition(&condition.r#type).is_none() {
                 old.conditions.push(condition.clone());
             }
@@ -85,7 +85,12 @@ impl Worker {
             let waited = Duration::try_from(now.duration_since(self.first_seen)).unwrap_or_default();
             self.agent.metrics.pod_running(waited);
         }
-        let Some(body) = patch::status_patch(&self.inbox.uid, &self.report.written, status) else {
+        if self.is_static && self.mirror.is_none() {
+            self.make_mirror(now);
+            return true;
+        }
+        let uid = &self.shown().metadata.uid;
+        let Some(body) = patch::status_patch(uid, &self.report.written, status) else {
             return true;
         };
         if self.report.busy || self.report.retry_at.is_some_and(|at| at > now) {
@@ -103,12 +108,57 @@ impl Worker {
         false
     }
 
+    /// The pod as the API shows it: itself, or the mirror of a static one.
+    fn shown(&self) -> &Pod {
+        self.mirror.as_deref().unwrap_or(&self.pod)
+    }
+
+    /// Shows a static pod to the API.
+    fn make_mirror(&mut self, now: Timestamp) {
+        if self.mirror_busy || self.report.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let name = &self.agent.config.node_name;
+        let node = self.agent.nodes.get("", name);
+        let body =
+            node.and_then(|node| self.agent.static_pods.mirror(&self.inbox.uid, name, &node.metadata.uid));
+        let Some(body) = body else {
+            // The API does not know the node yet.
+            let at = self.retry("mirror");
+            self.report.retry_at = Some(at);
+            return;
+        };
+        self.mirror_busy = true;
+        self.report.retry_at = None;
+        let (client, namespace) = (self.agent.client.clone(), self.pod.metadata.namespace.clone());
+        self.ops.push(Box::pin(async move {
+            let made = client.create(&resources::PODS, &namespace, &body).await;
+            Done::MirrorMade(made.map(Box::new))
+        }));
+    }
+
+    pub(super) fn mirror_made(&mut self, result: Result<Box<Pod>, client::Error>) {
+        self.mirror_busy = false;
+        match result {
+            Ok(made) => {
+                self.failures.remove("mirror");
+                // Unless the informer was faster.
+                self.mirror.get_or_insert_with(|| Arc::new(*made));
+            }
+            Err(error) => {
+                tracing::debug!(component = "kubelet", %error, pod = %self.pod.metadata.name, "mirror pod not made");
+                let at = self.retry("mirror");
+                self.report.retry_at = Some(at);
+            }
+        }
+    }
+
     /// Others write the status too (the node lifecycle controller, when it has heard nothing of us), and a write of ours
     /// whose answer was lost may have happened: what the server shows is what the next patch starts from.
     fn heed_others(&mut self) {
-        let revision = self.pod.metadata.revision();
+        let revision = self.shown().metadata.revision();
         if !self.report.busy && !self.was_terminal && revision > self.report.revision {
-            self.report.written = self.pod.status.clone();
+            self.report.written = self.shown().status.clone();
             self.report.revision = revision;
         }
     }
@@ -126,8 +176,15 @@ impl Worker {
                 self.report.revision = answer.metadata.revision();
                 // The answer counts, not what we believe to have sent: our base may have been wrong. Where it would make
                 // us send the same again, the server has it in a form of its own.
-                let again = patch::status_patch(&self.inbox.uid, &answer.status, &status);
+                let again = patch::status_patch(&answer.metadata.uid, &answer.status, &status);
                 self.report.written = if again.as_ref() == Some(sent) { status } else { answer.status };
+            }
+            // A mirror that is gone is made again.
+            Err(e) if self.is_static && (e.is_not_found() || e.is_conflict()) => {
+                self.mirror = None;
+                self.report.revision = 0;
+                let at = self.retry("mirror");
+                self.report.retry_at = Some(at);
             }
             // Gone, or replaced by a namesake of another uid: the informer will say so.
             Err(e) if e.is_not_found() || e.is_conflict() => {
