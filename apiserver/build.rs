@@ -1,10 +1,10 @@
-//! Packs the descriptions of types and fields for OpenAPI: the doc comments of the `k8s-openapi` crate, wherever cargo
-//! keeps its source, as one compressed blob of `TYPE\tTEXT` and `TYPE#FIELD\tTEXT` lines.
+//! Packs the descriptions of types and fields for OpenAPI: those in the JSON schemas of the `k8s-openapi` crate, wherever
+//! cargo keeps its source, as one compressed blob of `TYPE\tTEXT` and `TYPE#FIELD\tTEXT` lines. (Its doc comments say the
+//! same, but with what rustdoc needs escaped.) A text is as its Rust literal has it, so that it has no line ends or tabs.
 //!
 //! Nothing of that crate's text is kept in this repository. A build that cannot find the source says so and goes on
 //! without descriptions.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -68,46 +68,40 @@ fn walk(folder: &Path, lines: &mut Vec<String>) {
     }
 }
 
-/// One generated file: a definition's name, its comment, the comments of its fields, and which key each field is.
+/// How deep the members of a schema, and those of its properties, stand in the generated code.
+const MEMBER: &str = "            \"";
+const PROPERTY_MEMBER: &str = "                    \"";
+const PROPERTY: &str = "                \"";
+
+/// One generated file: a definition's name and the descriptions of its schema and properties.
 fn read(text: &str, lines: &mut Vec<String>) {
     let Some(name) = text.lines().find_map(|l| l.strip_prefix("// Generated from definition ")) else {
         return;
     };
-    let mut keys: BTreeMap<String, String> = BTreeMap::new();
-    for line in text.lines() {
-        if let Some((key, field)) = line.trim().split_once(" => Field::Key_") {
-            keys.insert(field.trim_end_matches(',').to_owned(), key.trim_matches('"').to_owned());
-        }
-    }
-    let mut comment: Vec<&str> = Vec::new();
-    let mut inside = false;
-    for line in text.lines() {
-        let trimmed = line.trim();
-        if let Some(doc) = trimmed.strip_prefix("///") {
-            comment.push(doc.strip_prefix(' ').unwrap_or(doc));
-        } else if let Some(rest) = trimmed.strip_prefix("pub struct ") {
-            push(lines, name.to_owned(), &comment);
-            comment.clear();
-            if !rest.ends_with('{') {
-                return;
+    let mut schema = text.lines().skip_while(|line| !line.ends_with("json_schema!({"));
+    let mut field = "";
+    for line in schema.by_ref().skip(1).take_while(|line| line.trim() != "})") {
+        if let Some(text) = added_description(line) {
+            lines.push(format!("{name}#{field}\t{text}"));
+        } else if let Some(rest) = line.strip_prefix(PROPERTY_MEMBER) {
+            if let Some(text) = description(rest) {
+                lines.push(format!("{name}#{field}\t{text}"));
             }
-            inside = true;
-        } else if inside && trimmed == "}" {
-            return;
-        } else if inside && let Some(rest) = trimmed.strip_prefix("pub ") {
-            let field = rest.split(':').next().unwrap_or_default();
-            let key = keys.get(field).cloned().unwrap_or_else(|| field.trim_start_matches("r#").to_owned());
-            push(lines, format!("{name}#{key}"), &comment);
-            comment.clear();
-        } else if !trimmed.starts_with("#[") && !trimmed.is_empty() {
-            comment.clear();
+        } else if let Some(rest) = line.strip_prefix(PROPERTY) {
+            field = rest.split('"').next().unwrap_or_default();
+        } else if let Some(text) = line.strip_prefix(MEMBER).and_then(description) {
+            lines.push(format!("{name}\t{text}"));
         }
     }
 }
 
-fn push(lines: &mut Vec<String>, key: String, comment: &[&str]) {
-    let text = comment.join("\\n").replace('\t', " ");
-    if !text.trim().is_empty() {
-        lines.push(format!("{key}\t{}", text.trim()));
-    }
+/// A field whose type is another schema gets its description by a call.
+fn added_description(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(".insert(\"description\".into(), \"")?;
+    rest.strip_suffix("\".into());")
+}
+
+/// The literal of a line `description": "…",` without its quotes.
+fn description(rest: &str) -> Option<&str> {
+    rest.strip_prefix("description\": \"")?.strip_suffix("\",")
 }

@@ -7,6 +7,7 @@
 
 mod descriptions;
 mod gnostic;
+mod meta;
 mod paths;
 mod schema;
 
@@ -73,16 +74,28 @@ impl OpenApi {
             let hash = Self::hash(&path, &resources);
             paths.insert(&path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
         }
+        for endpoint in meta::endpoints(&self.registry.served()) {
+            let path = &endpoint.document;
+            let hash = Self::hash(path, &[]);
+            paths.insert(path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
+        }
         value!({ "paths": (paths) })
     }
 
     fn v3(&self, path: &str) -> Option<(Value, String)> {
-        let resources = self.group_versions().remove(path)?;
+        let endpoint = meta::endpoints(&self.registry.served()).into_iter().find(|e| e.document == path);
+        let resources = match &endpoint {
+            Some(_) => Vec::new(),
+            None => self.group_versions().remove(path)?,
+        };
         let hash = Self::hash(path, &resources);
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
         let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V3, &resources);
-        let paths = paths::render(&resources, &mut schemas);
+        let paths = match &endpoint {
+            Some(endpoint) => [endpoint.render(&mut schemas)].into_iter().collect(),
+            None => paths::render(&resources, &[], &mut schemas),
+        };
         let components = value!({
             "schemas": (schemas.finish()),
             "securitySchemes": {
@@ -109,7 +122,7 @@ impl OpenApi {
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
         let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V2, served);
-        let paths = paths::render(served, &mut schemas);
+        let paths = paths::render(served, &meta::endpoints(served), &mut schemas);
         let document = value!({
             "swagger": "2.0",
             "info": { "title": "Kubernetes", "version": (GIT_VERSION) },

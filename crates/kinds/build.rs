@@ -183,6 +183,7 @@ impl Packer {
     fn type_body(&mut self, package: &str, ty: &TypeBody) {
         self.string(&ty.proto);
         self.body.push(u8::from(ty.atomic));
+        self.string(&ty.union);
         self.number(ty.fields.len());
         for field in &ty.fields {
             self.string(&field.name);
@@ -196,7 +197,7 @@ impl Packer {
                 field.map_granular,
             ];
             self.body.push(flags.iter().enumerate().map(|(bit, on)| u8::from(*on) << bit).sum());
-            for text in [&field.list, &field.patch, &field.merge, &field.default] {
+            for text in [&field.list, &field.patch, &field.merge, &field.default, &field.shows] {
                 self.string(text);
             }
             self.type_text(package, &field.ty);

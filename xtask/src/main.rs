@@ -57,6 +57,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Compare every definition of the served OpenAPI documents with upstream's
+    Openapi {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Apply a folder of manifests to the running cluster and compare what reads back
     Seeds {
         /// The folder of the manifests
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench { args } => up::tool("bench", "gantry-bench", &args),
         Command::Golden { args } => up::tool("bench", "gantry-golden", &args),
+        Command::Openapi { args } => up::tool("bench", "gantry-openapi", &args),
         Command::Seeds { dir, recordings } => seeds::run(&dir, &recordings),
         Command::Sim { args } => up::tool("sim", "gantry-sim", &args),
         Command::ImportKinds { shared } => import_kinds::run(&shared, &root().join("crates/kinds/tables")),

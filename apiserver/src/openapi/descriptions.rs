@@ -1,17 +1,23 @@
-//! What types and fields are for, in upstream's words: a compressed blob that the build script makes from the doc
-//! comments of the `k8s-openapi` crate. It is opened for a document and closed again.
+//! What types and fields are for, in upstream's words: a compressed blob that the build script makes from the schemas of
+//! the `k8s-openapi` crate. It is opened for a document and closed again.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
 static BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.gz"));
 
+/// Ours, for what the crate has no schema of.
+const OWN: [(&str, &str); 1] = [(
+    "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent#object",
+    "The object as the change left it, as it was before it was deleted, or a Status that says what went wrong.",
+)];
+
 /// The texts, by `TYPE` and `TYPE#FIELD`.
 #[derive(Debug, Default)]
 pub(super) struct Descriptions(BTreeMap<String, String>);
 
 impl Descriptions {
-    /// Opens the blob. Lines of `KEY\tTEXT`, with line ends in texts as `\n`.
+    /// Opens the blob. Lines of `KEY\tTEXT`, a text as a Rust literal.
     pub(super) fn load() -> Self {
         let mut text = String::new();
         // A blob that cannot be read leaves the documents without descriptions, which no client depends on.
@@ -19,7 +25,8 @@ impl Descriptions {
             return Self::default();
         }
         let lines = text.lines().filter_map(|line| line.split_once('\t'));
-        Self(lines.map(|(k, v)| (k.to_owned(), v.replace("\\n", "\n"))).collect())
+        let own = OWN.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Self(own.chain(lines.map(|(k, v)| (k.to_owned(), unescape(v)))).collect())
     }
 
     pub(super) fn of_type(&self, name: &str) -> Option<&str> {
@@ -31,6 +38,27 @@ impl Descriptions {
     }
 }
 
+/// The text of a Rust literal.
+fn unescape(literal: &str) -> String {
+    let mut text = String::with_capacity(literal.len());
+    let mut chars = literal.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.as_str().chars().next()) {
+            ('\\', Some(escaped)) => {
+                chars.next();
+                text.push(match escaped {
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    other => other,
+                });
+            }
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
 /// Changes with the texts.
 pub(super) fn digest() -> &'static [u8] {
     // The end of a gzip file is its checksum and length.
@@ -40,6 +68,11 @@ pub(super) fn digest() -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals_are_read() {
+        assert_eq!(unescape(r#"a\n\t\"b\" [c] \\d"#), "a\n\t\"b\" [c] \\d");
+    }
 
     #[test]
     fn fields_have_upstreams_words() {

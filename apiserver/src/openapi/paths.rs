@@ -10,7 +10,8 @@ use std::sync::Arc;
 use apimachinery::{Object, Value};
 use kinds::Gvk;
 
-use super::schema::{Flavor, Schemas, gvk_value};
+use super::meta::Endpoint;
+use super::schema::{Flavor, Schemas, capital, gvk_value};
 use crate::registry::Resource;
 use crate::value;
 use crate::values::strings;
@@ -41,7 +42,8 @@ const DELETE: [Parameter; 4] = [
     ("propagationPolicy", "string"),
 ];
 
-const ANSWERS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+pub(super) const ANSWERS: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -60,10 +62,13 @@ struct Operation<'a> {
     answer: Option<Value>,
 }
 
-/// All paths of the resources.
-pub(super) fn render(resources: &[Arc<Resource>], schemas: &mut Schemas<'_>) -> Value {
+/// All paths of the resources, and what else is asked for.
+pub(super) fn render(resources: &[Arc<Resource>], besides: &[Endpoint], schemas: &mut Schemas<'_>) -> Value {
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
+    paths.extend(besides.iter().map(|endpoint| endpoint.render(schemas)));
     for resource in resources {
+        let (path, discovery) = super::meta::resources_of(resource).render(schemas);
+        paths.entry(path).or_insert(discovery);
         let info = &resource.info;
         let root = super::root_of(resource);
         let collection = if info.namespaced {
@@ -88,6 +93,11 @@ pub(super) fn render(resources: &[Arc<Resource>], schemas: &mut Schemas<'_>) -> 
         if info.namespaced && info.has_verb("list") {
             let everywhere = list_everywhere(resource, schemas);
             add(format!("/{root}/{}", info.plural), everywhere, false);
+        }
+        if info.has_verb("watch") {
+            for (path, operations, named) in watches(resource, schemas, scope) {
+                add(path, operations, named);
+            }
         }
         for subresource in &info.subresources {
             let under = sub_operations(resource, subresource, schemas, scope);
@@ -134,16 +144,43 @@ fn list_kind(resource: &Resource) -> Gvk {
 }
 
 /// `AppsV1`, as operation ids have it.
-fn id_part(resource: &Resource) -> String {
-    let group = match resource.group() {
-        "" => "core",
-        group => group.split('.').next().unwrap_or(group),
+pub(super) fn id_part(resource: &Resource) -> String {
+    format!("{}{}", group_part(resource.group()), capital(&resource.info.version))
+}
+
+/// `Apps`, `RbacAuthorization`.
+pub(super) fn group_part(group: &str) -> String {
+    match group {
+        "" => "Core".into(),
+        group => group.trim_end_matches(".k8s.io").split('.').map(capital).collect(),
+    }
+}
+
+/// The deprecated paths that watch without a parameter: collections and single objects.
+fn watches(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str) -> Vec<(String, Object, bool)> {
+    let info = &resource.info;
+    let (part, gvk, root) = (id_part(resource), info.gvk(), super::root_of(resource));
+    let event = schemas.reference("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent");
+    let of = |path: String, verb: &str, id: String, named: bool| {
+        let answer = Some(event.clone());
+        let operation =
+            Operation { verb, action: verb, id, gvk: &gvk, parameters: &LIST, body: None, answer };
+        let mut all = Object::new();
+        all.insert("get", operation_value(operation, &part));
+        (path, all, named)
     };
-    let capital = |text: &str| {
-        let mut chars = text.chars();
-        chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+    let (plural, kind) = (&info.plural, &info.kind);
+    let mut all = Vec::new();
+    let collection = if info.namespaced {
+        let id = format!("watch{part}{kind}ListForAllNamespaces");
+        all.push(of(format!("/{root}/watch/{plural}"), "watchlist", id, false));
+        format!("/{root}/watch/namespaces/{{namespace}}/{plural}")
+    } else {
+        format!("/{root}/watch/{plural}")
     };
-    format!("{}{}", capital(group), capital(&resource.info.version))
+    all.push(of(format!("{collection}/{{name}}"), "watch", format!("watch{part}{scope}{kind}"), true));
+    all.push(of(collection, "watchlist", format!("watch{part}{scope}{kind}List"), false));
+    all
 }
 
 fn operations(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str, item: bool) -> Object {
@@ -152,7 +189,6 @@ fn operations(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str, item:
     let part = id_part(resource);
     let mut all = Object::new();
     let own = schemas.of_kind(&gvk);
-    let status = schemas.of_kind(&Gvk::new("", "v1", "Status"));
     let kind = &info.kind;
     let wanted: &[(&str, &str, &str)] = if item {
         &[
@@ -171,7 +207,8 @@ fn operations(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str, item:
             "create" | "update" => (&WRITE, own.clone(), own.clone()),
             "patch" => (&PATCH, patch_body(schemas), own.clone()),
             "delete" | "deletecollection" => {
-                (&DELETE, schemas.of_kind(&Gvk::new("", "v1", "DeleteOptions")), status.clone())
+                let options = schemas.of_kind(&Gvk::new("", "v1", "DeleteOptions"));
+                (&DELETE, options, schemas.of_kind(&Gvk::new("", "v1", "Status")))
             }
             _ => (&[], None, own.clone()),
         };
@@ -216,7 +253,9 @@ fn sub_operations(
 ) -> Object {
     let part = id_part(resource);
     let gvk = &subresource.kind;
-    let own = schemas.of_kind(gvk);
+    // What connects takes its options from the query and answers with anything.
+    let connects = gvk.kind.ends_with("Options");
+    let own = if connects { Some(value!({ "type": "string" })) } else { schemas.of_kind(gvk) };
     let mut all = Object::new();
     for verb in &subresource.verbs {
         let (method, word, parameters, body): (&str, &str, &[Parameter], _) = match verb.as_str() {
@@ -227,13 +266,13 @@ fn sub_operations(
             "delete" => ("delete", "delete", &[], None),
             _ => continue,
         };
-        let mut name = subresource.name.clone();
-        if let Some(first) = name.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
+        let name = capital(&subresource.name);
+        let (word, action, parameters, body) = match connects {
+            true => (format!("connect{}", capital(method)), "connect", &[] as &[Parameter], None),
+            false => (word.to_owned(), action(verb), parameters, body),
+        };
         let id = format!("{word}{part}{scope}{}{name}", resource.info.kind);
-        let operation =
-            Operation { verb, action: action(verb), id, gvk, parameters, body, answer: own.clone() };
+        let operation = Operation { verb, action, id, gvk, parameters, body, answer: own.clone() };
         all.insert(method, operation_value(operation, &part));
     }
     all

@@ -39,6 +39,8 @@ pub(crate) struct TypeBody {
     pub(crate) name: String,
     pub(crate) proto: String,
     pub(crate) atomic: bool,
+    /// `discriminator(member,member)`; empty when the type is no union.
+    pub(crate) union: String,
     pub(crate) fields: Vec<Field>,
 }
 
@@ -60,6 +62,8 @@ pub(crate) struct Field {
     pub(crate) merge: String,
     /// JSON text; empty for none.
     pub(crate) default: String,
+    /// JSON text of a zero value that OpenAPI shows although the field may be absent; empty for none.
+    pub(crate) shows: String,
 }
 
 pub(crate) enum TypeText {
@@ -168,6 +172,7 @@ fn line_of(group: &mut Group, indented: bool, words: &[&str]) -> Option<()> {
             name: (*name).into(),
             proto: option(rest, "proto").unwrap_or_default().into(),
             atomic: rest.contains(&"atomic"),
+            union: option(rest, "union").unwrap_or_default().into(),
             fields: Vec::new(),
         }),
         (true, [name, ty, rest @ ..]) => group.types.last_mut()?.fields.push(field(name, ty, rest)?),
@@ -198,6 +203,7 @@ fn field(name: &str, ty: &str, rest: &[&str]) -> Option<Field> {
             Some(("patch", value)) => field.patch = value.into(),
             Some(("merge", value)) => field.merge = value.into(),
             Some(("default", value)) => field.default = value.into(),
+            Some(("shows", value)) => field.shows = value.into(),
             Some(_) => return None,
         }
     }

@@ -137,6 +137,14 @@ impl Reader {
         (0..self.number()).map(|_| self.string().to_owned()).collect()
     }
 
+    /// Passes over a type.
+    pub(crate) fn skip_type(&mut self) {
+        match self.shape() {
+            Shape::List | Shape::Map { .. } | Shape::Named { .. } => self.skip_type(),
+            Shape::Struct { .. } | Shape::Scalar { .. } => {}
+        }
+    }
+
     pub(crate) fn shape(&mut self) -> Shape {
         match self.byte() {
             1 => Shape::List,

@@ -18,4 +18,5 @@ pub mod registry;
 pub mod scalar;
 
 pub use features::{Features, Stage};
+pub use materialise::{Published, PublishedField};
 pub use registry::{GroupInfo, Gvk, Registry, ResourceInfo, Subresource};

@@ -1,5 +1,6 @@
 //! Makes `schema` types out of the packed tables, each when it is first used.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use apimachinery::Value;
@@ -29,10 +30,47 @@ impl Types {
         (0..self.blob.n_types()).map(|at| self.blob.type_name(at))
     }
 
+    /// What OpenAPI says of a type beyond what a type is.
+    pub(crate) fn published(&self, at: usize) -> Published {
+        let mut reader = self.blob.type_body(at);
+        let (_proto, _atomic, union) = (reader.string(), reader.byte(), reader.string());
+        let mut published = Published { union, ..Published::default() };
+        for _ in 0..reader.number() {
+            let (name, _number, flags) = (reader.string(), reader.number(), reader.byte());
+            let list = reader.string();
+            let (_patch, _merge, _default) = (reader.string(), reader.string(), reader.string());
+            let zero_default = reader.string();
+            reader.skip_type();
+            let has_list_type = !list.is_empty();
+            let granular = flags & (1 << 5) != 0;
+            published.fields.insert(name, PublishedField { has_list_type, granular, zero_default });
+        }
+        published
+    }
+
     pub(crate) fn get(self: &Arc<Self>, at: usize) -> TypeRef {
         let maker = Maker { blob: self.blob, types: Arc::downgrade(self) };
         self.made[at].get_or_init(|| maker.make(at)).clone()
     }
+}
+
+/// Facts of a type that only OpenAPI shows.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// `discriminator(member,member)`; empty when the type is no union.
+    pub union: &'static str,
+    pub fields: BTreeMap<&'static str, PublishedField>,
+}
+
+/// Facts of a field that only OpenAPI shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishedField {
+    /// A list that says nothing is atomic, and shows nothing.
+    pub has_list_type: bool,
+    /// The field says that it is walked into.
+    pub granular: bool,
+    /// JSON of a zero value that is shown as the default although the field may be absent; empty for none.
+    pub zero_default: &'static str,
 }
 
 /// Makes types whose references find the shared ones while the registry lives. They hold it weakly, because it holds
@@ -48,6 +86,7 @@ impl Maker {
         let mut reader = self.blob.type_body(at);
         let proto = reader.string();
         let atomic = reader.byte() != 0;
+        let _union = reader.string();
         let mut body = Struct {
             atomic,
             proto_message: (!proto.is_empty()).then(|| proto.to_owned()),
@@ -68,6 +107,7 @@ impl Maker {
         let flag = |bit: u8| flags & (1 << bit) != 0;
         let list = reader.string();
         let (patch, merge, default) = (reader.string(), reader.string(), reader.string());
+        let _shows = reader.string();
         let map_type = if flag(4) { MapType::Atomic } else { MapType::Granular };
         let ty = self.lazy(reader, list, map_type);
         Field {

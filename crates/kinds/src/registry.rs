@@ -9,7 +9,7 @@ use apimachinery::schema::{Lazy, TypeRef};
 
 use crate::blob::{Blob, Reader};
 use crate::custom;
-use crate::materialise::Types;
+use crate::materialise::{Published, Types};
 
 /// Group, version and kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,6 +205,11 @@ impl Registry {
     /// The type with an OpenAPI name such as `io.k8s.api.core.v1.PodSpec`.
     pub fn type_named(&self, name: &str) -> Option<TypeRef> {
         Some(self.types.get(self.types.find(name)?))
+    }
+
+    /// What only OpenAPI shows of the type with that name.
+    pub fn published(&self, name: &str) -> Option<Published> {
+        Some(self.types.published(self.types.find(name)?))
     }
 
     /// The OpenAPI names of all built-in struct types, sorted.

@@ -1,6 +1,7 @@
-//! Programs that measure and compare: `gantry-bench` (what the README quotes) and `gantry-golden` (recorded answers).
+//! Programs that measure and compare: `gantry-bench` (what the README quotes), `gantry-golden` (recorded answers) and
+//! `gantry-openapi` (upstream's documents).
 //!
-//! They are called through `cargo xtask bench` and `cargo xtask golden`.
+//! They are called through `cargo xtask bench`, `cargo xtask golden` and `cargo xtask openapi`.
 
 #![allow(
     clippy::disallowed_methods,

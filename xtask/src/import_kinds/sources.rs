@@ -19,6 +19,30 @@ pub(super) struct GoFields {
     pub(super) named_types: IndexMap<String, String>,
 }
 
+impl GoFields {
+    /// A type that is defined as another version's struct but has a message of its own is a type of its own.
+    fn split_borrowed(&mut self, messages: &IndexMap<String, IndexMap<String, (u32, String)>>) {
+        let borrowed: Vec<(String, String)> = self
+            .named_types
+            .iter()
+            .filter_map(|(path, target)| {
+                let (package, _) = path.rsplit_once('.')?;
+                let (version, name) = target.split_once('.')?;
+                let (parent, _) = package.rsplit_once('/')?;
+                let message = format!("k8s.io.{}", path.replace('/', ".").replace('-', "_"));
+                let source = format!("{parent}/{version}.{name}");
+                (messages.contains_key(&message) && self.structs.contains_key(&source))
+                    .then(|| (path.clone(), source))
+            })
+            .collect();
+        for (path, source) in borrowed {
+            self.named_types.shift_remove(&path);
+            let fields = self.structs[&source].clone();
+            self.structs.insert(path, fields);
+        }
+    }
+}
+
 /// A feature gate with its history.
 #[derive(Debug)]
 pub(super) struct Feature {
@@ -70,9 +94,13 @@ impl Sources {
         let features =
             fs::read_to_string(facts.join("feature-list.yaml")).context("reading feature-list.yaml")?;
         let swagger: Swagger = read_json(&facts.join("swagger.json"))?;
+        let mut go: GoFields = read_json(&facts.join("go-fields.json"))?;
+        let proto: IndexMap<String, IndexMap<String, (u32, String)>> =
+            read_json(&facts.join("proto-fields.json"))?;
+        go.split_borrowed(&proto);
         Ok(Self {
-            go: read_json(&facts.join("go-fields.json"))?,
-            proto: read_json(&facts.join("proto-fields.json"))?,
+            go,
+            proto,
             definitions: swagger.definitions,
             schemas: read_schemas(&facts.join("openapi-v3"))?,
             features: parse_features(&features)?,

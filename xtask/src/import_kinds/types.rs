@@ -96,6 +96,12 @@ impl Scope<'_> {
         if definition.is_some_and(|d| d["x-kubernetes-map-type"] == "atomic") {
             text.push_str(" atomic");
         }
+        if let Some(union) = definition.and_then(|d| d["x-kubernetes-unions"].as_array()?.first()) {
+            let members = union["fields-to-discriminateBy"].as_object().context("a union without members")?;
+            let names: Vec<&str> = members.keys().map(String::as_str).collect();
+            let discriminator = union["discriminator"].as_str().unwrap_or_default();
+            write!(text, " union={discriminator}({})", names.join(","))?;
+        }
         text.push('\n');
         let mut lines = Vec::new();
         if self.sources.go.structs.contains_key(&path) {
@@ -198,6 +204,10 @@ impl Scope<'_> {
         let default = schema.map_or(&none, |s| &s["properties"][&line.json]["default"]);
         if is_real_default(default) {
             write!(text, " default={default}")?;
+        } else if matches!(default, Value::Bool(_) | Value::Number(_) | Value::String(_))
+            && (line.omitempty || line.go_type.starts_with('*'))
+        {
+            write!(text, " shows={default}")?;
         }
         text.push('\n');
         Ok(())
