@@ -71,14 +71,23 @@ pub async fn run(objects: Arc<dyn Objects>, config: &Config, now: Timestamp) -> 
     }
     work.push(Box::pin(ensure_with_status(objects, NETWORKING, "servicecidrs", service_cidr(config, now))));
     work.push(Box::pin(ensure(objects, "", "services", "default", kubernetes_service(config))));
-    work.push(Box::pin(ensure_content(objects, "", "endpoints", endpoints(config), &["subsets"])));
-    work.push(Box::pin(ensure_content(
-        objects,
-        DISCOVERY,
-        "endpointslices",
-        endpoint_slice(config),
-        &["endpoints", "ports"],
-    )));
+    if config.advertise_address.is_loopback() {
+        // No endpoint may be a loopback address: pods would reach themselves. Clients on this host are served all the same.
+        tracing::warn!(
+            address = %config.advertise_address,
+            "the address is this host's own: the kubernetes Service gets no endpoints; set --advertise-address"
+        );
+    } else {
+        work.push(Box::pin(ensure_content(objects, "", "endpoints", endpoints(config), &["subsets"])));
+        let slice = endpoint_slice(config);
+        work.push(Box::pin(ensure_content(
+            objects,
+            DISCOVERY,
+            "endpointslices",
+            slice,
+            &["endpoints", "ports"],
+        )));
+    }
     if !config.client_ca_pem.is_empty() {
         let published = authentication_config(config);
         work.push(Box::pin(ensure_content(objects, "", "configmaps", published, &["data"])));
