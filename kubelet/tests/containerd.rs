@@ -146,6 +146,8 @@ async fn kubelet(cluster: &Cluster, containerd: &Containerd) -> (Tasks, Handle) 
     config.kubelet.cgroup_root.clone_from(&containerd.cgroup_root);
     config.kubelet.cluster_dns = vec!["10.96.0.10".to_owned()];
     config.kubelet.cluster_domain = "cluster.local".to_owned();
+    // How full the disk of the machine is that the tests run on is none of their business.
+    config.kubelet.eviction_hard = Some([("memory.available".to_owned(), "50Mi".to_owned())].into());
     config.pinned_images = vec![PAUSE.to_owned()];
     let handle = kubelet::run(config, deps).await.unwrap();
     (tasks, handle)

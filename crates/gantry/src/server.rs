@@ -335,6 +335,20 @@ async fn control_plane(
     Ok(())
 }
 
+/// When the node counts as short of something. Upstream's tenths of a disk say little of a host that others fill too, and
+/// that may have terabytes left: a fixed amount keeps the store's log and the containers' writes going.
+fn eviction_hard() -> std::collections::BTreeMap<String, String> {
+    [
+        ("memory.available", "100Mi"),
+        ("nodefs.available", "1Gi"),
+        ("nodefs.inodesFree", "1%"),
+        ("imagefs.available", "1Gi"),
+        ("imagefs.inodesFree", "1%"),
+    ]
+    .map(|(signal, limit)| (signal.to_owned(), limit.to_owned()))
+    .into()
+}
+
 /// What runs on the node.
 struct NodeParts<'a> {
     state: &'a State,
@@ -404,6 +418,7 @@ impl NodeParts<'_> {
         config.kubelet.cluster_dns = vec![self.node.dns_ip.to_string()];
         config.kubelet.cluster_domain = "cluster.local".into();
         config.kubelet.serialize_image_pulls = false;
+        config.kubelet.eviction_hard = Some(eviction_hard());
         let client = self.clients.node(&self.node.name).with_user_agent("kubelet");
         let runtime: Arc<dyn cri::Runtime> = Arc::new(runtime);
         let host: Arc<dyn kubelet::Host> = Arc::new(kubelet::RealHost);

@@ -82,7 +82,7 @@ fn rank(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates
 }
 
-/// Pods of at least this priority are never evicted by their node.
+/// Pods of at least this priority are never evicted by their node, as those that the node itself wants.
 const CRITICAL: i32 = 2_000_000_000;
 
 async fn evict_one(agent: &Agent, limit: &str, available: u64) {
@@ -98,7 +98,7 @@ async fn evict_one(agent: &Agent, limit: &str, available: u64) {
     let views = agent.pods.views();
     let active = views.iter().filter(|v| !v.status.is_terminal() && !v.pod.metadata.deleting());
     let candidates = active
-        .filter(|v| v.pod.spec.priority.unwrap_or(0) < CRITICAL)
+        .filter(|v| v.pod.spec.priority.unwrap_or(0) < CRITICAL && !crate::static_pods::is_static(&v.pod))
         .map(|v| Candidate {
             uid: v.pod.metadata.uid.clone(),
             priority: v.pod.spec.priority.unwrap_or(0),
