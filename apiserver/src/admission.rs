@@ -1,10 +1,11 @@
 //! The built-in admission plugins, in upstream's order.
 //!
-//! They read the server's own caches. LimitRanger, ResourceQuota, PodSecurity, webhooks and policies are not here.
+//! They read the server's own caches. ResourceQuota, PodSecurity, webhooks and policies are not here.
 
 pub mod default_ingress_class;
 pub mod default_storage_class;
 pub mod default_toleration_seconds;
+pub mod limit_ranger;
 pub mod namespace_lifecycle;
 pub mod node_restriction;
 pub mod priority;
@@ -37,6 +38,7 @@ pub fn all(dependencies: &Dependencies) -> Vec<Arc<dyn Admission>> {
     let objects = || Arc::clone(&dependencies.objects);
     vec![
         Arc::new(namespace_lifecycle::NamespaceLifecycle::new(objects())),
+        Arc::new(limit_ranger::LimitRanger::new(objects())),
         Arc::new(service_account::ServiceAccount::new(objects(), Arc::clone(&dependencies.rng))),
         Arc::new(node_restriction::NodeRestriction::new(objects())),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),

@@ -98,6 +98,12 @@ fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
     if misplaced || across || !verbs.contains(&info.verb) {
         return Err(method_not_allowed());
     }
+    let problems = apimachinery::names::path_segment_name(&info.name);
+    if item && !problems.is_empty() {
+        let why: Vec<&str> = problems.iter().map(AsRef::as_ref).collect();
+        let name = apimachinery::go::quote(&info.name);
+        return Err(response::bad_request(format!("Name parameter invalid: {name}: {}", why.join(";"))));
+    }
     Ok(())
 }
 
@@ -117,6 +123,10 @@ async fn dispatch(
         return write::special(server, resource, call, body, special).await;
     }
     if resource.info.stored.is_none() {
+        let known = ["controller-manager", "scheduler", "etcd-0"].contains(&call.info.name.as_str());
+        if ("componentstatuses", "get") == (id.1, call.info.verb.as_str()) && !known {
+            return Err(Status::not_found("", "componentstatus", &call.info.name));
+        }
         return Err(method_not_allowed());
     }
     match (call.info.verb.as_str(), id.2) {

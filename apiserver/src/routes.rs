@@ -1,7 +1,6 @@
 //! From a request's method, path and query to what it wants: upstream's `RequestInfo`, and the query as a list.
 //!
-//! Paths are split before they are decoded, so that `%2F` in a name stays in the name. Nothing here knows which
-//! resources exist.
+//! Upstream splits a path after it is decoded: an escaped slash separates, too. Nothing here knows which resources exist.
 
 use std::borrow::Cow;
 
@@ -130,7 +129,7 @@ impl RequestInfo {
             verb: method.as_str().to_ascii_lowercase(),
             ..Self::default()
         };
-        let raw: Vec<&str> = raw_path.split('/').filter(|p| !p.is_empty()).collect();
+        let raw = segments(raw_path);
         let mut parts = match raw.split_first() {
             Some((&"api", rest)) if rest.len() >= 2 => {
                 info.version = decode(rest[0], false).into_owned();
@@ -199,6 +198,23 @@ impl RequestInfo {
     }
 }
 
+/// The parts of a path, not yet decoded, without empty ones.
+fn segments(raw_path: &str) -> Vec<&str> {
+    let escaped = |part: &str| part.to_ascii_lowercase().contains("%2f");
+    let mut parts = Vec::new();
+    for part in raw_path.split('/') {
+        let mut rest = part;
+        while escaped(rest) {
+            let at = rest.to_ascii_lowercase().find("%2f").expect("it was just seen");
+            parts.push(&rest[..at]);
+            rest = &rest[at + 3..];
+        }
+        parts.push(rest);
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
 /// The raw path from behind the subresource on, with its slash.
 fn tail_after(raw_path: &str, parts: &[&str]) -> String {
     let base = raw_path.as_ptr() as usize;
@@ -256,6 +272,8 @@ mod tests {
         );
         check("DELETE", "/api/v1/namespaces/a/pods", "deletecollection /v1 ns=a pods  sub= tail=");
         check("GET", "/api/v1/nodes/n/proxy/a%2Fb/c", "get /v1 ns= nodes n sub=proxy tail=/a%2Fb/c");
+        check("GET", "/api/v1/namespaces/a/pods/..%2f", "get /v1 ns=a pods .. sub= tail=");
+        check("GET", "/api/v1/namespaces/a/pods/x%2Flog", "get /v1 ns=a pods x sub=log tail=");
         check("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list /v1 ns= pods x sub= tail=");
     }
 

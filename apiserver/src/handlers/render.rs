@@ -154,11 +154,11 @@ pub(crate) fn internal(resource: &Resource) -> &str {
 /// A refusal in the encoding that was asked for; JSON when that cannot be had.
 pub(crate) fn refusal(server: &Arc<ApiServer>, call: &Call, status: &Status) -> Response {
     let plain = response::failure(status);
-    let Ok(mut output) = super::output(call, Scope::Object) else { return plain };
-    if output.encoding == Encoding::Json && !output.pretty {
+    let Ok(output) = super::output(call, Scope::Object) else { return plain };
+    // Upstream offers a refusal no other form, and falls back to JSON.
+    if output.form != Form::Object || (output.encoding == Encoding::Json && !output.pretty) {
         return plain;
     }
-    output.form = Form::Object;
     let gvk = kinds::Gvk::new("", "v1", "Status");
     match encode(server, &status.to_value(), output, &gvk) {
         Ok(body) => {
