@@ -37,6 +37,7 @@ mod workload;
 /// The strategies of all kinds that have one.
 pub fn all() -> Vec<Arc<dyn Strategy>> {
     vec![
+        Arc::new(admissionregistration::validatingadmissionpolicy::ValidatingAdmissionPolicy),
         Arc::new(admissionregistration::validatingadmissionpolicybinding::ValidatingAdmissionPolicyBinding),
         Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::MUTATING),
         Arc::new(admissionregistration::webhookconfiguration::WebhookConfiguration::VALIDATING),
@@ -89,6 +90,7 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(scheduling::priorityclass::PriorityClass),
         Arc::new(storage::csidriver::CsiDriver),
         Arc::new(storage::csinode::CsiNode),
+        Arc::new(storage::csistoragecapacity::CsiStorageCapacity),
         Arc::new(storage::storageclass::StorageClass),
         Arc::new(storage::volumeattachment::VolumeAttachment),
         Arc::new(storage::volumeattributesclass::VolumeAttributesClass),

@@ -275,20 +275,20 @@ mod tests {
                     kubernetes.io/limit-ranger: "LimitRanger plugin set: cpu, memory request for container a; cpu limit for container a"
                 spec:
                   containers:
-                    - name: a
-                      resources:
-                        limits:
-                          cpu: "1"
-                        requests:
-                          cpu: 500m
-                          memory: 128Mi
-                    - name: b
-                      resources:
-                        limits:
-                          cpu: "2"
-                        requests:
-                          cpu: "2"
-                          memory: 1Gi
+                  - name: a
+                    resources:
+                      limits:
+                        cpu: "1"
+                      requests:
+                        cpu: 500m
+                        memory: 128Mi
+                  - name: b
+                    resources:
+                      limits:
+                        cpu: "2"
+                      requests:
+                        cpu: "2"
+                        memory: 1Gi
             "#]],
         );
     }

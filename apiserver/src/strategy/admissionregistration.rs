@@ -1,4 +1,5 @@
 //! The group `admissionregistration.k8s.io`: webhooks of both kinds.
 
+pub mod validatingadmissionpolicy;
 pub mod validatingadmissionpolicybinding;
 pub mod webhookconfiguration;

@@ -2,6 +2,7 @@
 
 pub mod csidriver;
 pub mod csinode;
+pub mod csistoragecapacity;
 pub mod storageclass;
 pub mod volumeattachment;
 pub mod volumeattributesclass;

@@ -23,6 +23,7 @@ pub(super) fn validate_pod(errors: &mut Errors, spec: &Value, path: &Path) {
     if spec.bool_at(&["hostNetwork"]) == Some(true) {
         host_network_ports(errors, spec, spec_path);
     }
+    host_users(errors, spec, spec_path);
     let empty = Value::object();
     let context = spec.get("securityContext").unwrap_or(&empty);
     id(errors, context, path, "fsGroup");
@@ -47,6 +48,19 @@ pub(super) fn validate_pod(errors: &mut Errors, spec: &Value, path: &Path) {
     app_armor(errors, context, path);
     optional_one_of(errors, context, path, "supplementalGroupsPolicy", &["Merge", "Strict"]);
     optional_one_of(errors, context, path, "seLinuxChangePolicy", &["Recursive"]);
+}
+
+/// A pod with users of its own shares no other namespace with its host.
+fn host_users(errors: &mut Errors, spec: &Value, path: &Path) {
+    if spec.bool_at(&["hostUsers"]) != Some(false) {
+        return;
+    }
+    // Upstream writes two of the paths with a capital.
+    for (key, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
+        if spec.bool_at(&[key]) == Some(true) {
+            errors.push(FieldError::forbidden(&path.child(shown), "when `hostUsers` is false"));
+        }
+    }
 }
 
 /// A pod on its host's network has its ports there. A template may leave them to the defaults of the pods made from it.

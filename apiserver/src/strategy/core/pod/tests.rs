@@ -378,3 +378,15 @@ fn warnings_are_upstreams() {
         spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply
         spec.containers[0].ports[0]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:1 Protocol: HostIP:1.2.3.4}"#]].assert_eq(&warnings.join("\n"));
 }
+
+#[test]
+fn own_users_share_nothing_with_the_host() {
+    check_spec(
+        "hostUsers: false, hostPID: true, hostNetwork: true",
+        expect![[r#"
+            spec.hostNetwork: Forbidden: when `hostUsers` is false
+            spec.HostPID: Forbidden: when `hostUsers` is false
+        "#]],
+    );
+    check_spec("hostUsers: true, hostPID: true", expect![[""]]);
+}
