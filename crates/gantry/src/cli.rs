@@ -14,8 +14,9 @@ use crate::{down, image_load, launch, status};
 #[derive(Parser, Debug)]
 #[command(name = "gantry", version = crate::VERSION, max_term_width = 100)]
 #[command(after_help = "\
-The same file is kube-apiserver, kube-scheduler, kube-controller-manager, kubelet and kube-proxy when it is
-called by one of these names, or as `gantry NAME ...`, with upstream's flags.
+The same file is kube-apiserver, kube-scheduler, kube-controller-manager, kubelet and
+kube-proxy when it is called by one of these names, or as `gantry NAME ...`, with
+upstream's flags.
 
 Examples:
   gantry up                                  start a one-node cluster and wait until it is ready
@@ -89,7 +90,7 @@ pub struct UpArgs {
     #[arg(long)]
     pub foreground: bool,
     /// Port of the API server
-    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    #[arg(long, default_value_t = 6443, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// Address of this node; by default that of the interface with the default route
     #[arg(long, value_name = "IP")]
@@ -117,6 +118,21 @@ impl UpArgs {
     pub fn same_cluster(&self, other: &Self) -> bool {
         let plain = |args: &Self| Self { foreground: false, timeout: 0, ..args.clone() };
         plain(self) == plain(other)
+    }
+
+    /// What a cluster is made of by these flags, and not by `other`: `--port 6443`.
+    pub fn differing_from(&self, other: &Self) -> Vec<String> {
+        let flags = |args: &Self| {
+            [
+                ("--port", args.port.to_string()),
+                ("--node-ip", args.node_ip.map_or_else(|| "unset".to_owned(), |ip| ip.to_string())),
+                ("--node-name", args.node_name.clone().unwrap_or_else(|| "unset".to_owned())),
+                ("--cluster-cidr", args.cluster_cidr.clone()),
+                ("--service-cidr", args.service_cidr.clone()),
+            ]
+        };
+        let pairs = flags(self).into_iter().zip(flags(other));
+        pairs.filter(|(own, other)| own != other).map(|((flag, own), _)| format!("{flag} {own}")).collect()
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) async fn down(state: &State, keep_data: bool) -> Result<()> {
         println!("No cluster runs here; nothing to do.");
         return Ok(());
     }
+    // Before anything is ended, unmounted or removed.
+    state.check_ours()?;
     let mut failures = Vec::new();
     println!("Stopping the control plane and the node ...");
     failures.extend(stop_server(state).await.err().map(|e| format!("stop the cluster's process: {e}")));

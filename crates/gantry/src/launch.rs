@@ -28,14 +28,19 @@ pub(crate) async fn up(state: &State, args: &UpArgs, log: &LogArgs) -> Result<()
     // Before anything is made or started.
     crate::server::check_args(args)?;
     if ProcessId::read(&state.server_pid()).is_some() {
-        if ClusterFile::read(state).is_some_and(|running| !running.args.same_cluster(args)) {
-            bail!("a cluster runs already, started with other flags; `gantry down` ends it");
+        if let Some(running) = ClusterFile::read(state)
+            && !running.args.same_cluster(args)
+        {
+            bail!(
+                "a cluster runs already, started with other flags ({}); `gantry down` ends it",
+                running.args.differing_from(args).join(", ")
+            );
         }
         println!("The cluster is already running; nothing to do.");
         print_next_steps(state);
         return Ok(());
     }
-    state.create().with_context(|| format!("make {}", state.data.display()))?;
+    state.create()?;
     let (started, progress) = spawn(state, args, log)?;
     let limit = args.limit();
     // The pipe is read on this thread: there is nothing else to do meanwhile.
@@ -44,7 +49,7 @@ pub(crate) async fn up(state: &State, args: &UpArgs, log: &LogArgs) -> Result<()
             print_next_steps(state);
             Ok(())
         }
-        Ok(false) => bail!("the cluster did not start:\n{}", log_tail(state)),
+        Ok(false) => bail!("the cluster did not start: {}", why_not(state)),
         Err(error) => {
             if let Some(id) = started {
                 id.signal(nix::sys::signal::Signal::SIGTERM).ok();
@@ -123,11 +128,18 @@ fn follow(pipe: std::process::ChildStdout, limit: Duration) -> Result<bool> {
     Ok(ready)
 }
 
-fn log_tail(state: &State) -> String {
+/// What the background process said last, the log's last lines, and what to do next.
+fn why_not(state: &State) -> String {
     let text = fs::read_to_string(state.server_log()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let tail = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
-    format!("{}\n(from {})", tail.join("\n"), state.server_log().display())
+    let said = tail.iter().rev().find_map(|line| line.strip_prefix("gantry: "));
+    format!(
+        "{}\n\nThe last lines of {}:\n{}\n\n`gantry down` removes what was made so far.",
+        said.unwrap_or("its process ended"),
+        state.server_log().display(),
+        tail.join("\n")
+    )
 }
 
 fn print_next_steps(state: &State) {

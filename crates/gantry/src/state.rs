@@ -5,6 +5,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// Marks a directory as ours.
+const MARK: &str = ".gantry";
+const MARK_TEXT: &str =
+    "This directory belongs to a Gantry cluster: `gantry down` removes it with all that it holds.\n";
+
 /// The directories of one cluster on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -81,15 +86,53 @@ impl State {
         self.data.join("admin.kubeconfig")
     }
 
-    /// Makes both trees, closed to everyone but root.
+    /// Makes both trees, closed to everyone but root. Refuses directories that hold what is not ours: `down` removes
+    /// them with everything in them.
     pub fn create(&self) -> io::Result<()> {
-        for dir in [&self.data, &self.run] {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        self.check_ours()?;
+        for (flag, dir) in self.directories() {
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(0o700)))
+                .and_then(|()| fs::write(dir.join(MARK), MARK_TEXT));
+            made.map_err(|error| {
+                let file = dir.ancestors().find(|path| path.exists() && !path.is_dir());
+                let why = file.map_or(error.to_string(), |file| {
+                    format!("{} is a file, not a directory", file.display())
+                });
+                io::Error::new(error.kind(), format!("{flag} {}: {why}", dir.display()))
+            })?;
         }
         // Logs are the one part whose parents others may need to pass; their content stays root's.
         for dir in [self.data.join("log"), self.containerd_state(), self.cni_conf(), self.cni_data()] {
             fs::create_dir_all(dir)?;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn directories(&self) -> [(&'static str, &PathBuf); 2] {
+        [("--data-dir", &self.data), ("--run-dir", &self.run)]
+    }
+
+    /// That each directory is not there, or empty, or marked as ours.
+    pub fn check_ours(&self) -> io::Result<()> {
+        for (flag, dir) in self.directories() {
+            if dir.join(MARK).exists() {
+                continue;
+            }
+            // What a file system has from its birth is nobody's.
+            let holds = |entry: &fs::DirEntry| entry.file_name() != "lost+found";
+            if let Some(other) = fs::read_dir(dir).into_iter().flatten().flatten().find(holds) {
+                return Err(io::Error::other(format!(
+                    "{flag} {} is not a directory of Gantry's: it holds {}; name an empty one, or one that is not there",
+                    dir.display(),
+                    other.file_name().display()
+                )));
+            }
         }
         Ok(())
     }
@@ -169,5 +212,26 @@ mod tests {
         assert!(id.is_alive());
         assert!(!ProcessId { started: id.started + 1, ..id }.is_alive());
         assert_eq!(ProcessId::of(0), None);
+    }
+
+    #[test]
+    fn a_directory_of_others_is_left_alone() {
+        let root = std::env::temp_dir().join(format!("gantry-state-{}", std::process::id()));
+        let check =
+            |data: &str| State::new(root.join(data), root.join("run")).create().map_err(|e| e.to_string());
+        fs::create_dir_all(root.join("disk/lost+found")).unwrap();
+        fs::create_dir_all(root.join("home/letters")).unwrap();
+        fs::write(root.join("file"), "x").unwrap();
+        assert_eq!(check("new/below"), Ok(()));
+        assert_eq!(check("new/below"), Ok(()), "again");
+        assert_eq!(check("disk"), Ok(()), "a new file system");
+        let refused = check("home").unwrap_err();
+        assert!(refused.starts_with("--data-dir ") && refused.contains("it holds letters"), "{refused}");
+        assert!(State::new(root.join("new/below"), root.join("home")).check_ours().is_err());
+        for path in ["file", "file/below"] {
+            let refused = check(path).unwrap_err();
+            assert!(refused.ends_with("/file is a file, not a directory"), "{refused}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -79,7 +79,10 @@ pub(crate) fn kubeconfig(state: &State, path: bool) -> Result<()> {
 
 fn read_kubeconfig(state: &State) -> Result<String> {
     let path = state.kubeconfig();
-    fs::read_to_string(&path).with_context(|| {
-        format!("no cluster was started here (no {}): start one with `gantry up`", path.display())
-    })
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("no cluster was started here (there is no {}): start one with `gantry up`", path.display())
+        }
+        read => read.with_context(|| format!("read {}", path.display())),
+    }
 }
