@@ -11,7 +11,7 @@ use super::render;
 use crate::negotiate::{self, PatchType, Scope};
 use crate::registry::create::Written;
 use crate::registry::decode::{Expected, decode};
-use crate::registry::managed::Managers;
+use crate::registry::managed::{Applied, Managers};
 use crate::registry::options::WriteOptions;
 use crate::registry::patch::{self, Into, Patch, Read};
 use crate::registry::prepare::Context;
@@ -305,7 +305,8 @@ async fn apply(
         let attributes = server.attributes(&call.info, &call.query, Arc::clone(&call.user));
         server.authorize(&crate::seams::Attributes { verb: "create".into(), ..attributes })
     };
-    let outcome = registry.apply(target(resource, call), sent, &create, &mut context).await;
+    let patch = Applied { sent, problems: read.problems };
+    let outcome = registry.apply(target(resource, call), patch, &create, &mut context).await;
     call.warnings = warnings;
     answer(server, resource, call, &outcome?)
 }

@@ -70,9 +70,12 @@ pub fn decode(
     if let Some(error) = report.error {
         return Err(cannot(&error));
     }
+    let duplicates = match encoding {
+        Encoding::Yaml if !duplicates.is_empty() => repeated_in_yaml(body, validation),
+        _ => duplicates.iter().map(|path| format!("duplicate field {}", go::quote(path))).collect(),
+    };
     let oddities: Vec<String> = duplicates
-        .iter()
-        .map(|path| format!("duplicate field {}", go::quote(path)))
+        .into_iter()
         .chain(report.unknown.iter().map(|path| format!("unknown field {}", go::quote(path))))
         .collect();
     match validation {
@@ -84,6 +87,15 @@ pub fn decode(
     }
     super::object::set_type(&mut value, expected.gvk);
     Ok(value)
+}
+
+/// Upstream finds repeated keys of YAML by reading it strictly: one error with a line for each, and as many warnings.
+fn repeated_in_yaml(body: &[u8], validation: FieldValidation) -> Vec<String> {
+    let lines = Value::yaml_repeated_keys(body);
+    match validation {
+        FieldValidation::Warn => lines,
+        _ => vec![format!("yaml: unmarshal errors:\n  {}", lines.join("\n  "))],
+    }
 }
 
 /// What Go's `json.Unmarshal` of kind and apiVersion alone refuses.

@@ -12,6 +12,7 @@ use kinds::Gvk;
 use super::commit::{ATTEMPTS_MAX, lost_every_race};
 use super::create::Written;
 use super::object::match_namespace;
+use super::options::FieldValidation;
 use super::prepare::Context;
 use super::update::{Change, Target, check_name};
 use super::{Registry, Resource};
@@ -210,16 +211,46 @@ pub(crate) fn ignore_times(object: &mut Value, live: &Value) {
     }
 }
 
+/// What is applied, with the keys that stand twice in its text.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) sent: Value,
+    pub(crate) problems: Vec<String>,
+}
+
+impl Applied {
+    /// Once the rest is in order, field validation has its say.
+    fn check_fields(
+        problems: &mut Vec<String>,
+        validation: FieldValidation,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        match validation {
+            FieldValidation::Strict if !problems.is_empty() => Err(crate::response::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
+                problems.join("\n  ")
+            ))),
+            FieldValidation::Warn => {
+                warnings.append(problems);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Registry {
     /// Server-side apply. `may_create` is asked before an object is made.
     pub(crate) async fn apply(
         &self,
         target: Target<'_>,
-        sent: Value,
+        patch: Applied,
         may_create: &(dyn Fn() -> Result<(), Status> + Sync),
         context: &mut Context<'_>,
     ) -> Result<Written, Status> {
         let resource = target.resource;
+        let (sent, mut problems) = (patch.sent, patch.problems);
+        let validation = context.options.field_validation;
         if !sent.is_object() && !sent.is_null() {
             return Err(crate::response::bad_request(format!(
                 "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
@@ -237,6 +268,7 @@ impl Registry {
                     return Err(target.not_found());
                 }
                 let mut object = fields.applied(None, &sent, &manager, force)?;
+                Applied::check_fields(&mut problems, validation, context.warnings)?;
                 check_name(&target, &object)?;
                 match_namespace(resource, &mut object, target.namespace)?;
                 may_create()?;
@@ -245,10 +277,11 @@ impl Registry {
                     other => return other,
                 }
             }
-            let change: Change<'_> = Box::new(|live, _| {
+            let change: Change<'_> = Box::new(|live, warnings| {
                 // Deleted in between: the update finds out, and the loop starts again.
                 let Some(live) = live else { return Ok(Value::NULL) };
                 let mut object = fields.applied(Some(live), &sent, &manager, force)?;
+                Applied::check_fields(&mut problems, validation, warnings)?;
                 check_name(&target, &object)?;
                 match_namespace(resource, &mut object, target.namespace)?;
                 Ok(object)

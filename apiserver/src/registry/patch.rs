@@ -29,7 +29,8 @@ pub enum Patch {
 #[derive(Clone, Debug)]
 pub struct Read {
     pub patch: Patch,
-    problems: Vec<String>,
+    /// What field validation objects to.
+    pub(crate) problems: Vec<String>,
 }
 
 /// Reads a patch's body.
@@ -61,7 +62,9 @@ pub fn read(kind: PatchType, body: &[u8]) -> Result<Read, Status> {
             let parsed = Value::parse_yaml(body, &ParseOptions::default()).map_err(|e| {
                 bad_request(format!("error decoding YAML: error converting YAML to JSON: {e}"))
             })?;
-            Read { problems: duplicates(parsed.duplicates), patch: Patch::Apply(parsed.value) }
+            let problems =
+                if parsed.duplicates.is_empty() { Vec::new() } else { Value::yaml_repeated_keys(body) };
+            Read { problems, patch: Patch::Apply(parsed.value) }
         }
     })
 }

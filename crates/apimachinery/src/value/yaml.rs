@@ -2,7 +2,9 @@
 //!
 //! The texts of syntax errors are libyaml's where the parser's own say the same, and the parser's otherwise.
 
-use std::cell::RefCell;
+mod strict;
+
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use compact_str::CompactString;
@@ -23,6 +25,7 @@ impl Value {
             merge_duplicates: options.merge_duplicates,
             depth_max: options.depth_max.min(DEPTH_MAX),
             duplicates: RefCell::default(),
+            keyless: Cell::default(),
         };
         let yaml = serde_saphyr::options! {
             duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
@@ -33,7 +36,19 @@ impl Value {
             Seed { context: &context, path: String::new(), depth: 0 }.deserialize(deserializer)
         })
         .map_err(|error| ParseError(error_text(&error.to_string(), text)))?;
+        if context.keyless.get()
+            && let Some(line) = strict::read(text).keyless
+        {
+            let place = if line == 0 { String::new() } else { format!("line {line}: ") };
+            return Err(ParseError(format!("yaml: {place}did not find expected key")));
+        }
         Ok(Parsed { value, duplicates: context.duplicates.into_inner() })
+    }
+
+    /// What `yaml.UnmarshalStrict` says of keys that stand twice in a mapping of a text that can be read: a line for each,
+    /// such as `line 7: key "a" already set in map`.
+    pub fn yaml_repeated_keys(text: &[u8]) -> Vec<String> {
+        std::str::from_utf8(text).map(|text| strict::read(first_document(text)).repeated).unwrap_or_default()
     }
 
     /// The value as YAML, keys sorted as `sigs.k8s.io/yaml` sorts them, with a final newline.
@@ -110,6 +125,8 @@ struct Context {
     merge_duplicates: bool,
     depth_max: usize,
     duplicates: RefCell<Vec<String>>,
+    /// Whether a key is null: written so, or missing.
+    keyless: Cell<bool>,
 }
 
 struct Seed<'a> {
@@ -167,6 +184,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.check_depth()?;
         let mut object = Object::new();
         while let Some(key) = map.next_key::<Value>()? {
+            if matches!(key.0, Repr::Null) {
+                self.context.keyless.set(true);
+            }
             let key = key_text(key);
             let mut path = self.path.clone();
             push_key(&mut path, &key);
@@ -219,6 +239,33 @@ mod tests {
     fn check(yaml: &str, json: &str) {
         let parsed = Value::parse_yaml(yaml.as_bytes(), &ParseOptions::default()).unwrap();
         assert_eq!(parsed.value.to_json_string(), json, "{yaml}");
+    }
+
+    #[test]
+    fn repeated_keys_have_the_lines_of_their_values() {
+        for (text, expected) in [
+            ("a: 1\nb: 2\n", &[] as &[&str]),
+            ("a: 1\na: 2\n", &["line 2: key \"a\" already set in map"]),
+            ("x:\n  a: 1\n  a:\n    b: 1\n", &["line 4: key \"a\" already set in map"]),
+            (
+                "x: {a: 1, a: 2}\nx:\n- 1\n",
+                &["line 1: key \"a\" already set in map", "line 3: key \"x\" already set in map"],
+            ),
+            ("1: a\n1: b\n", &["line 2: key 1 already set in map"]),
+        ] {
+            assert_eq!(Value::yaml_repeated_keys(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_has_a_key() {
+        let error = |text: &str| {
+            Value::parse_yaml(text.as_bytes(), &ParseOptions::default()).unwrap_err().to_string()
+        };
+        assert_eq!(error(": x"), "yaml: did not find expected key");
+        assert_eq!(error("a:\n  : x"), "yaml: line 1: did not find expected key");
+        check("? \n: 1\n", "{\"null\":1}");
+        check("null: 1\n", "{\"null\":1}");
     }
 
     #[test]
