@@ -151,7 +151,15 @@ impl Managers<'_> {
         if applied.changed || live.is_none() {
             let shown = apply::object_text(sent);
             let gvk = shown.rsplit("; ").next().unwrap_or_default().to_owned();
-            if let Some(why) = self.registry.canonicalise(self.resource, &mut object).error {
+            let report = match self.resource.definition() {
+                Some(definition) => {
+                    let report = definition.prune(&mut object);
+                    definition.default_applied(&mut object);
+                    report
+                }
+                None => self.registry.canonicalise(self.resource, &mut object),
+            };
+            if let Some(why) = report.error {
                 return Err(Status::plain_error(format!(
                     "failed to convert new object ({shown}) to proper version: unable to convert unstructured object \
                      to {gvk}: {}",

@@ -121,6 +121,23 @@ fn unreadable_as_found(kinds: &kinds::Registry, object: &Value) -> Option<String
     kinds::decode::check(&ty, &mut object.clone()).error
 }
 
+/// A custom resource that calls itself something else now is one that is not valid.
+fn other_custom_type(want: &Gvk, object: &Value) -> Status {
+    let text = |key: &str| object.str_at(&[key]).unwrap_or_default().to_owned();
+    let (kind, api_version) = (text("kind"), text("apiVersion"));
+    let mut errors = Vec::new();
+    let mut compare = |field: &str, found: &str, wanted: &str| {
+        if found != wanted {
+            let message = format!("Invalid value: {}: must be {wanted}", go::quote(found));
+            errors.push(field_error(FieldErrorReason::Invalid, field, message));
+        }
+    };
+    compare("kind", &kind, &want.kind);
+    compare("apiVersion", &api_version, &want.api_version());
+    let (group, _) = kinds::registry::split_api_version(&api_version);
+    Status::invalid(group, &kind, apimachinery::meta::name(object), &errors)
+}
+
 /// Refuses or warns of what was odd about a patch and its result, as field validation has it.
 fn report_oddities(
     read: &Read,
@@ -178,6 +195,9 @@ impl Registry {
         } else {
             let expected = Expected { kinds: &self.kinds, gvk: into.gvk, ty: into.ty, custom: into.custom };
             if let Some(why) = wrong_type(&expected, &object) {
+                if into.custom.is_some() {
+                    return Err(other_custom_type(into.gvk, &object));
+                }
                 // It is read as what it says it is before it turns out to be something else.
                 let why = unreadable_as_found(&self.kinds, &object).unwrap_or(why);
                 return Err(refuse(&object, &why));

@@ -122,7 +122,17 @@ impl Managers<'_> {
         force: bool,
     ) -> Result<Value, Status> {
         let before = scale_of(live);
-        let merged = self.with_scale(|fields| fields.apply(Some(&before), sent, manager, force))??.object;
+        let applied = self.with_scale(|fields| fields.apply(Some(&before), sent, manager, force))??;
+        if self.resource.info.custom && applied.changed {
+            // Upstream has no way to make a Scale of what was merged.
+            return Err(Status::plain_error(format!(
+                "failed to convert new object ({}) to proper version: request to convert CR to an invalid \
+                 group/version: {}",
+                apimachinery::apply::object_text(sent),
+                scale::gvk().api_version(),
+            )));
+        }
+        let merged = applied.object;
         scale::check(&merged, apimachinery::meta::name(live))?;
         let mut object = live.clone();
         scale::take(&mut object, &merged);

@@ -260,7 +260,8 @@ impl FieldManager<'_> {
         if applied.at(&["metadata", "managedFields"]).is_some_and(|v| !v.is_null()) {
             return Err(ApplyError::BadRequest("metadata.managedFields must be nil".into()));
         }
-        check::check(self.ty, applied, false).map_err(|why| {
+        let metadata = if self.custom { check::Metadata::Open } else { check::Metadata::Known };
+        check::check(self.ty, applied, false, metadata).map_err(|why| {
             ApplyError::Plain(format!(
                 "failed to create typed patch object ({}): {why}",
                 object_text(applied)

@@ -325,23 +325,58 @@ pub fn format_time(moment: Moment, micro: bool) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
-/// Standard base64 with padding; line breaks are skipped. The error has Go's words.
+/// Standard base64 with padding; line breaks are skipped, and so are bits that make no whole byte. The error has Go's words.
 pub fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
     use base64::Engine as _;
-    let clean: String;
-    let (text, original) = if text.contains(['\n', '\r']) {
-        clean = text.replace(['\n', '\r'], "");
-        (clean.as_str(), text)
-    } else {
-        (text, text)
+    match base64::engine::general_purpose::STANDARD.decode(text) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => decode_base64_as_go(text.as_bytes())
+            .map_err(|at| format!("illegal base64 data at input byte {at}")),
+    }
+}
+
+/// What the strict decoder refuses, byte by byte; the error is the place that Go names.
+fn decode_base64_as_go(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let sextet = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
     };
-    base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => original.len(),
-        };
-        format!("illegal base64 data at input byte {at}")
-    })
+    let mut bytes = text.iter().copied().enumerate().filter(|(_, b)| !matches!(b, b'\n' | b'\r'));
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    loop {
+        let mut quantum: u32 = 0;
+        for filled in 0..4_usize {
+            let Some((at, byte)) = bytes.next() else {
+                return if filled == 0 { Ok(out) } else { Err(text.len() - filled) };
+            };
+            if let Some(bits) = sextet(byte) {
+                quantum = quantum << 6 | u32::from(bits);
+                continue;
+            }
+            if byte != b'=' || filled < 2 {
+                return Err(at);
+            }
+            if filled == 2 {
+                match bytes.next() {
+                    None => return Err(text.len()),
+                    Some((_, b'=')) => {}
+                    Some((at, _)) => return Err(at - 1),
+                }
+            }
+            if let Some((at, _)) = bytes.next() {
+                return Err(at);
+            }
+            let [_, first, second, _] = (quantum << (6 * (4 - filled))).to_be_bytes();
+            out.push(first);
+            out.extend((filled == 3).then_some(second));
+            return Ok(out);
+        }
+        out.extend_from_slice(&quantum.to_be_bytes()[1..]);
+    }
 }
 
 pub fn encode_base64(bytes: &[u8]) -> String {
@@ -432,6 +467,22 @@ mod tests {
     #[test]
     fn base64_errors_name_the_byte() {
         assert_eq!(decode_base64("YQ==").unwrap(), b"a");
-        assert_eq!(decode_base64("!!").unwrap_err(), "illegal base64 data at input byte 0");
+        assert_eq!(decode_base64("YW\nI=\n").unwrap(), b"ab");
+        assert_eq!(decode_base64("YWJj").unwrap(), b"abc");
+        // The last bits make no byte and are not looked at.
+        assert_eq!(decode_base64("YR==").unwrap(), b"a");
+        for (text, at) in [
+            ("!!", 0),
+            ("1", 0),
+            ("YWJj1", 4),
+            ("YWJjZA", 4),
+            ("YQ=", 3),
+            ("YQ=x", 2),
+            ("YQ==x", 4),
+            ("=", 0),
+        ] {
+            let expected = format!("illegal base64 data at input byte {at}");
+            assert_eq!(decode_base64(text).unwrap_err(), expected, "{text}");
+        }
     }
 }

@@ -17,11 +17,19 @@ struct Checker {
     path: Vec<String>,
     problems: Vec<Problem>,
     duplicates: bool,
+    metadata: Metadata,
+}
+
+/// Whether an object's metadata may have fields that are not known, as upstream takes that of custom resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Metadata {
+    Known,
+    Open,
 }
 
 /// Checks an object. With `duplicates`, lists may hold several items of the same key, as stored objects may.
-pub(super) fn check(ty: &Type, value: &Value, duplicates: bool) -> Result<(), String> {
-    let mut checker = Checker { path: Vec::new(), problems: Vec::new(), duplicates };
+pub(super) fn check(ty: &Type, value: &Value, duplicates: bool, metadata: Metadata) -> Result<(), String> {
+    let mut checker = Checker { path: Vec::new(), problems: Vec::new(), duplicates, metadata };
     checker.value(Below::Type(ty), value, true);
     let texts: Vec<String> = checker
         .problems
@@ -115,7 +123,11 @@ impl Checker {
                 _ => Below::Deduced,
             };
             self.path.push(format!(".{name}"));
-            if matches!(below, Below::Unknown) {
+            let open = self.metadata == Metadata::Open
+                && matches!(self.path.as_slice(), [first, _] if first == ".metadata");
+            if matches!(below, Below::Unknown) && open {
+                // Decoding drops it.
+            } else if matches!(below, Below::Unknown) {
                 self.problem("field not declared in schema".into());
             } else {
                 self.value(below, value, false);

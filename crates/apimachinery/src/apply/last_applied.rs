@@ -14,7 +14,9 @@ const TOTAL_MAX: usize = 256 * 1024;
 pub(super) fn owned(manager: &FieldManager<'_>, live: &Value) -> Option<Set> {
     let text = meta::annotation(live, ANNOTATION)?;
     let last = Value::parse_json(text.as_bytes(), &ParseOptions::default()).ok()?.value;
-    if meta::api_version(&last) != manager.api_version || check::check(manager.ty, &last, false).is_err() {
+    if meta::api_version(&last) != manager.api_version
+        || check::check(manager.ty, &last, false, check::Metadata::Known).is_err()
+    {
         return None;
     }
     let changes = manager.compare_plain(&last, live)?;

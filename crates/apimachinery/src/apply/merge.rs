@@ -130,7 +130,7 @@ fn items(types: Types, list: &List, live: Option<&Value>, applied: &Value) -> Re
     Ok((!out.is_empty()).then(|| out.into()))
 }
 
-/// The value without the fields of the set. What is emptied by that becomes null.
+/// The value without the fields of the set. What is emptied by that stays, without anything in it.
 pub(super) fn remove(types: Types, ty: &Type, value: &Value, gone: &Set) -> Value {
     if gone.is_empty() {
         return value.clone();
@@ -155,7 +155,7 @@ fn take_out(types: Types, shape: Shape<'_>, value: &Value, gone: &Set) -> Value 
                     })
                 })
                 .collect();
-            if kept.is_empty() { Value::NULL } else { kept.into() }
+            kept.into()
         }
         (Shape::Struct(_) | Shape::Map(_) | Shape::Deduced, Some(object), _) => {
             let mut kept = Object::with_capacity(object.len());
@@ -170,7 +170,7 @@ fn take_out(types: Types, shape: Shape<'_>, value: &Value, gone: &Set) -> Value 
                 };
                 kept.insert(name, member);
             }
-            if kept.is_empty() { Value::NULL } else { kept.into() }
+            kept.into()
         }
         // Fields below something atomic cannot be taken out one by one.
         (Shape::Leaf, Some(_), _) | (Shape::Leaf, _, Some(_)) => Value::NULL,

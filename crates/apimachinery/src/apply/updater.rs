@@ -117,7 +117,7 @@ impl FieldManager<'_> {
         force: bool,
     ) -> Result<Merged, ApplyError> {
         let types = self.types();
-        check::check(self.ty, live, true).map_err(|why| {
+        check::check(self.ty, live, true, check::Metadata::Open).map_err(|why| {
             ApplyError::Plain(format!("failed to create typed live object ({}): {why}", object_text(live)))
         })?;
         let merged = merge::merge(types, self.ty, live, applied)

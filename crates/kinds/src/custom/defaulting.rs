@@ -7,9 +7,19 @@ use super::schema::Schema;
 
 /// Drops nulls and sets defaults, from the top down: a default's own fields get theirs too.
 pub(super) fn apply(schema: &Schema, value: &mut Value) {
+    walk(schema, value, false);
+}
+
+/// Sets defaults. Nulls where none may be stay, to be refused.
+pub(super) fn keep_nulls(schema: &Schema, value: &mut Value) {
+    walk(schema, value, true);
+}
+
+fn walk(schema: &Schema, value: &mut Value, nulls: bool) {
     if let Some(object) = value.as_object_mut() {
         object.retain(|key, member| {
-            !schema.properties.get(key).is_some_and(|p| p.default.is_none() && p.wrongly_null(member))
+            nulls
+                || !schema.properties.get(key).is_some_and(|p| p.default.is_none() && p.wrongly_null(member))
         });
         for (key, property) in &schema.properties {
             let Some(default) = &property.default else { continue };
@@ -20,12 +30,12 @@ pub(super) fn apply(schema: &Schema, value: &mut Value) {
         for (key, member) in object.iter_mut() {
             let Some(below) = schema.below(key) else { continue };
             fill(below, member);
-            apply(below, member);
+            walk(below, member, nulls);
         }
     } else if let (Some(items), Some(element)) = (value.as_array_mut(), &schema.items) {
         for item in items {
             fill(element, item);
-            apply(element, item);
+            walk(element, item, nulls);
         }
     }
 }

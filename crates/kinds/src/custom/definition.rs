@@ -103,6 +103,11 @@ impl Version {
         defaulting::apply(&self.schema, object);
     }
 
+    /// Sets the defaults of what was applied, whose nulls are validated.
+    pub fn default_applied(&self, object: &mut Value) {
+        defaulting::keep_nulls(&self.schema, object);
+    }
+
     /// A stored object as this version shows it: pruned and defaulted by the version that it is stored in, converted and
     /// pruned again. What metadata is broken is shown as it is.
     pub fn read_stored(&self, object: &mut Value) {
