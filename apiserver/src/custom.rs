@@ -4,7 +4,7 @@
 //! A kind is served before its definition says `Established`, so that who has waited for that finds it. What is served is
 //! loaded from the store before the first request is answered.
 
-mod conditions;
+pub(crate) mod conditions;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};

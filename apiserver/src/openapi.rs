@@ -5,6 +5,7 @@
 //! reason. What is published: types, requirements, lists and their keys, patch strategies, enums, descriptions, paths with
 //! their operations and query parameters. v2 is also answered in protobuf. Not published: examples, and protobuf forms of v3.
 
+mod custom;
 mod descriptions;
 mod gnostic;
 mod meta;

@@ -209,6 +209,13 @@ async fn a_deleted_definition_takes_its_objects_along() {
             break;
         }
     }
+    loop {
+        let event = definitions.next().await;
+        let conditions = event["object"]["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        if conditions.iter().any(|c| c["reason"] == "InstanceDeletionInProgress") {
+            break;
+        }
+    }
     let refused = cluster.post(WIDGETS, widget("late", json!({"color": "red"}))).await.expect_code(405);
     assert_eq!(refused["message"], "create not allowed while custom resource definition is terminating");
     cluster
@@ -219,15 +226,165 @@ async fn a_deleted_definition_takes_its_objects_along() {
         )
         .await
         .expect_code(200);
-    let mut last = Value::Null;
-    loop {
-        let event = definitions.next().await;
-        if event["type"] == "DELETED" {
-            break;
-        }
-        last = event["object"].clone();
-    }
-    let terminating = last["status"]["conditions"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!(terminating["reason"], "InstanceDeletionInProgress");
+    while definitions.next().await["type"] != "DELETED" {}
     assert_eq!(cluster.get(WIDGETS).await.code, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subresources_have_their_own_part() {
+    let cluster = start().await;
+    let mut with = definition(schema());
+    with["spec"]["versions"][0]["subresources"] = json!({
+        "status": {},
+        "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.now", "labelSelectorPath": ".status.selector"},
+    });
+    establish(&cluster, with).await;
+    let mut sent = widget("a", json!({"color": "red"}));
+    sent["status"] = json!({"now": 1});
+    let made = cluster.post(WIDGETS, sent).await.expect_code(201);
+    assert_eq!(made.get("status"), None);
+    let status = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"color": "blue"}, "status": {"now": 2, "selector": "x=y"}});
+    let path = format!("{WIDGETS}/a/status");
+    let patched = cluster.patch(&path, "application/merge-patch+json", status).await.expect_code(200);
+    assert_eq!((&patched["spec"]["color"], &patched["status"]["now"]), (&json!("red"), &json!(2)));
+    assert_eq!((&patched["metadata"]["generation"], patched["metadata"].get("labels")), (&json!(1), None));
+    let scale = cluster.get(&format!("{WIDGETS}/a/scale")).await.expect_code(200);
+    assert_eq!(
+        (&scale["kind"], &scale["spec"], &scale["status"]),
+        (&json!("Scale"), &json!({"replicas": 3}), &json!({"replicas": 2, "selector": "x=y"}),)
+    );
+    let patch = json!({"spec": {"replicas": 5}});
+    let path = format!("{WIDGETS}/a/scale");
+    cluster.patch(&path, "application/merge-patch+json", patch).await.expect_code(200);
+    let got = cluster.get(&format!("{WIDGETS}/a")).await.expect_code(200);
+    assert_eq!(got["spec"]["size"], 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_and_selectors_follow_the_definition() {
+    let cluster = start().await;
+    let mut with = definition(schema());
+    with["spec"]["versions"][0]["additionalPrinterColumns"] = json!([
+        {"name": "Color", "type": "string", "jsonPath": ".spec.color"},
+        {"name": "Size", "type": "integer", "jsonPath": ".spec.size", "priority": 1},
+        {"name": "Missing", "type": "string", "jsonPath": ".spec.ports[0].name"},
+    ]);
+    with["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.color"}]);
+    establish(&cluster, with).await;
+    cluster.post(WIDGETS, widget("a", json!({"color": "red"}))).await.expect_code(201);
+    cluster.post(WIDGETS, widget("b", json!({"color": "blue"}))).await.expect_code(201);
+    let table = cluster
+        .raw("GET", WIDGETS, &[("accept", "application/json;as=Table;g=meta.k8s.io;v=v1")], "")
+        .await
+        .expect_code(200);
+    let names: Vec<_> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Name", "Color", "Size", "Missing"]);
+    assert_eq!(table["rows"][0]["cells"], json!(["a", "red", 3, null]));
+    let blue = cluster.get(&format!("{WIDGETS}?fieldSelector=spec.color%3Dblue")).await.expect_code(200);
+    assert_eq!(blue["items"].as_array().unwrap().len(), 1);
+    assert_eq!(blue["items"][0]["metadata"]["name"], "b");
+    let refused = cluster.get(&format!("{WIDGETS}?fieldSelector=spec.size%3D3")).await.expect_code(400);
+    assert_eq!(refused["message"], "field label not supported: spec.size");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_object_is_seen_in_every_version() {
+    let cluster = start().await;
+    let mut two = definition(schema());
+    let mut second = two["spec"]["versions"][0].clone();
+    second["name"] = json!("v2beta1");
+    second["storage"] = json!(false);
+    second["deprecated"] = json!(true);
+    second["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["extra"] =
+        json!({"type": "string"});
+    two["spec"]["versions"].as_array_mut().unwrap().push(second);
+    establish(&cluster, two.clone()).await;
+    let mut sent = widget("a", json!({"color": "red", "extra": "x"}));
+    sent["apiVersion"] = json!("shop.example/v2beta1");
+    let newer = WIDGETS.replace("/v1/", "/v2beta1/");
+    let made = cluster.post(&newer, sent).await;
+    assert_eq!(made.headers["warning"], "299 - \"shop.example/v2beta1 Widget is deprecated\"");
+    made.expect_code(201);
+    let got = cluster.get(&format!("{WIDGETS}/a")).await.expect_code(200);
+    assert_eq!((&got["apiVersion"], got["spec"].get("extra")), (&json!("shop.example/v1"), None));
+    let got = cluster.get(&format!("{newer}/a")).await.expect_code(200);
+    assert_eq!(got["apiVersion"], "shop.example/v2beta1");
+    let list = cluster.get(&newer).await.expect_code(200);
+    assert_eq!(list["items"][0]["apiVersion"], "shop.example/v2beta1");
+    let groups = cluster.get("/apis/shop.example").await.expect_code(200);
+    assert_eq!(groups["preferredVersion"]["version"], "v1");
+
+    // A default that a definition gets later is seen in objects that are older than it.
+    let path = format!("{DEFINITIONS}/widgets.shop.example");
+    let mut changed = cluster.get(&path).await.expect_code(200);
+    changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["shape"] =
+        json!({"type": "string", "default": "round"});
+    let mut watch = cluster.watch(&format!("{DEFINITIONS}?watch=1&resourceVersion=0")).await;
+    cluster.put(&path, changed).await.expect_code(200);
+    while watch.next().await["object"]["metadata"]["generation"] != 2 {}
+    tokio::task::yield_now().await;
+    let got = cluster.get(&format!("{WIDGETS}/a")).await.expect_code(200);
+    assert_eq!(got["spec"]["shape"], "round");
+}
+
+#[tokio::test(start_paused = true)]
+async fn openapi_describes_custom_kinds() {
+    let cluster = start().await;
+    establish(&cluster, definition(schema())).await;
+    let root = cluster.get("/openapi/v3").await.expect_code(200);
+    let place = root["paths"]["apis/shop.example/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let document = cluster.get(&place).await.expect_code(200);
+    let own = &document["components"]["schemas"]["example.shop.v1.Widget"];
+    assert_eq!(own["properties"]["spec"]["properties"]["size"]["maximum"], 9);
+    assert_eq!(
+        own["x-kubernetes-group-version-kind"],
+        json!([{"group": "shop.example", "kind": "Widget", "version": "v1"}])
+    );
+    assert!(own["properties"]["metadata"]["allOf"][0]["$ref"].as_str().unwrap().ends_with("ObjectMeta"));
+    assert!(
+        document["paths"]["/apis/shop.example/v1/namespaces/{namespace}/widgets/{name}"]["patch"].is_object()
+    );
+    let v2 = cluster.get("/openapi/v2").await.expect_code(200);
+    assert!(v2["definitions"]["example.shop.v1.WidgetList"]["properties"]["items"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_taken_are_not_accepted() {
+    let cluster = start().await;
+    establish(&cluster, definition(schema())).await;
+    let mut other = definition(schema());
+    other["metadata"]["name"] = json!("gadgets.shop.example");
+    other["spec"]["names"] = json!({"plural": "gadgets", "kind": "Widget"});
+    let mut watch = cluster
+        .watch(&format!("{DEFINITIONS}?watch=1&fieldSelector=metadata.name%3Dgadgets.shop.example"))
+        .await;
+    cluster.post(DEFINITIONS, other).await.expect_code(201);
+    let refused = loop {
+        let event = watch.next().await;
+        if !event["object"]["status"]["conditions"].is_null() {
+            break event["object"]["status"].clone();
+        }
+    };
+    assert_eq!(refused["conditions"][0]["reason"], "ListKindConflict");
+    assert_eq!(refused["conditions"][0]["message"], "\"WidgetList\" is already in use");
+    assert_eq!(refused["conditions"][1]["status"], "False");
+    assert_eq!(cluster.get("/apis/shop.example/v1/namespaces/default/gadgets").await.code, 404);
+    // Once the names are free, it is accepted.
+    cluster.delete(&format!("{DEFINITIONS}/widgets.shop.example")).await.expect_code(200);
+    while watch.next().await["object"]["status"]["conditions"][1]["status"] != "True" {}
+    cluster.get("/apis/shop.example/v1/namespaces/default/gadgets").await.expect_code(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn schemas_must_be_structural() {
+    let cluster = start().await;
+    let loose = json!({"type": "object", "properties": {"spec": {}}});
+    let refused = cluster.post(DEFINITIONS, definition(loose)).await.expect_code(422);
+    assert_eq!(
+        refused["message"],
+        "CustomResourceDefinition.apiextensions.k8s.io \"widgets.shop.example\" is invalid: \
+         spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for \
+         specified object fields"
+    );
 }

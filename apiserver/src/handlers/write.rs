@@ -108,7 +108,7 @@ pub(crate) async fn update(
         scale::check(&sent, &name)?;
         let change: Change<'_> = Box::new(move |live, _| {
             let mut object = live.cloned().unwrap_or_default();
-            scale::take(&mut object, &sent);
+            scale::take(&mut object, &sent, places(resource));
             Ok(object)
         });
         return scaled(server, resource, call, &options, Replicas::Changed(change)).await;
@@ -147,7 +147,7 @@ pub(crate) async fn patch(
     if call.info.subresource == "scale" {
         let replicas = match &read.patch {
             Patch::Apply(sent) => Replicas::Applied(sent.clone()),
-            _ => Replicas::Changed(patch_scale(&registry, call, &options, &read)?),
+            _ => Replicas::Changed(patch_scale(&registry, resource, call, &options, &read)?),
         };
         return scaled(server, resource, call, &options, replicas).await;
     }
@@ -211,8 +211,13 @@ fn scale_type(registry: &Registry) -> Result<apimachinery::schema::TypeRef, Stat
         .ok_or_else(|| Status::internal("the tables have no Scale"))
 }
 
+fn places(resource: &Resource) -> scale::Places<'_> {
+    resource.definition().and_then(|definition| definition.scale.as_ref())
+}
+
 fn patch_scale<'a>(
     registry: &'a Arc<Registry>,
+    resource: &'a Resource,
     call: &Call,
     options: &'a WriteOptions,
     read: &'a Read,
@@ -221,13 +226,14 @@ fn patch_scale<'a>(
     let name = call.info.name.clone();
     Ok(Box::new(move |live, warnings| {
         let Some(live) = live else { return Ok(Value::NULL) };
-        let shown = crate::registry::scale_managed::scale_of(live);
+        scale::check_shown(live, places(resource))?;
+        let shown = crate::registry::scale_managed::scale_of(live, places(resource));
         let gvk = scale::gvk();
         let into = Into { gvk: &gvk, ty: &ty, custom: None };
         let sent = registry.apply_patch(into, read, &shown, options.field_validation, warnings)?;
         scale::check(&sent, &name)?;
         let mut object = live.clone();
-        scale::take(&mut object, &sent);
+        scale::take(&mut object, &sent, places(resource));
         Ok(object)
     }))
 }
@@ -265,7 +271,7 @@ async fn scaled(
     let outcome = registry.update(target(resource, call), owned, &mut context).await;
     call.warnings = warnings;
     let value = registry.written_value(&outcome?);
-    render::foreign(server, call, &scale::of(&value), &scale::gvk(), StatusCode::OK)
+    render::foreign(server, call, &scale::of(&value, places(resource)), &scale::gvk(), StatusCode::OK)
 }
 
 /// GET of a scale.
@@ -281,7 +287,8 @@ pub(crate) async fn get_scale(
     let object = registry
         .decoded(resource, &entry)
         .ok_or_else(|| Status::internal("the stored object cannot be decoded"))?;
-    render::foreign(server, call, &scale::of(&object), &scale::gvk(), StatusCode::OK)
+    scale::check_shown(&object, places(resource))?;
+    render::foreign(server, call, &scale::of(&object, places(resource)), &scale::gvk(), StatusCode::OK)
 }
 
 /// Server-side apply: creates or changes.

@@ -7,6 +7,7 @@ use apimachinery::schema::{Field, ListType, MapType, Scalar, Struct, Type, TypeK
 use apimachinery::{Object, Value};
 use kinds::{Gvk, Published, PublishedField};
 
+use super::custom;
 use super::descriptions::Descriptions;
 use crate::registry::Resource;
 use crate::value;
@@ -85,6 +86,9 @@ pub(super) struct Schemas<'a> {
     kinds: &'a kinds::Registry,
     descriptions: &'a Descriptions,
     pub(super) flavor: Flavor,
+    /// The schemas of custom kinds and their lists by name, and the names by kind.
+    custom: BTreeMap<String, Value>,
+    custom_names: BTreeMap<Gvk, String>,
     /// Kinds by the type that is theirs.
     gvks: BTreeMap<String, Vec<Gvk>>,
     done: BTreeMap<String, Value>,
@@ -99,11 +103,29 @@ impl<'a> Schemas<'a> {
         resources: &[Arc<Resource>],
     ) -> Self {
         let gvks = kinds_by_type(kinds, flavor, resources);
-        Self { kinds, descriptions, flavor, gvks, done: BTreeMap::new(), waiting: BTreeSet::new() }
+        let mut schemas = Self {
+            kinds,
+            descriptions,
+            flavor,
+            custom: BTreeMap::new(),
+            custom_names: BTreeMap::new(),
+            gvks,
+            done: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+        };
+        for resource in resources {
+            if let Some(definition) = &resource.info.definition {
+                schemas.add_custom(&resource.info, definition);
+            }
+        }
+        schemas
     }
 
     /// A reference to a kind's schema, which becomes part of the document.
     pub(super) fn of_kind(&mut self, gvk: &Gvk) -> Option<Value> {
+        if let Some(name) = self.custom_names.get(gvk).cloned() {
+            return Some(self.reference(&name));
+        }
         let ty = self.kinds.type_of(&gvk.group, &gvk.version, &gvk.kind)?;
         Some(self.reference(&ty.name))
     }
@@ -120,6 +142,25 @@ impl<'a> Schemas<'a> {
         value!({ "$ref": (format!("{place}{name}")) })
     }
 
+    /// A custom kind and its list, as their definition describes them.
+    fn add_custom(&mut self, info: &kinds::ResourceInfo, definition: &kinds::custom::Version) {
+        let gvk = info.gvk();
+        let name = info.ty.get().name.clone();
+        let schema = custom::object(self, definition, &gvk);
+        self.custom.insert(name.clone(), schema);
+        let list = Gvk { kind: info.list_kind.clone(), ..gvk.clone() };
+        let list_name = format!("{}{}", name.strip_suffix(&info.kind).unwrap_or(&name), info.list_kind);
+        let schema = custom::list(self, &name, &info.plural, &list);
+        self.custom.insert(list_name.clone(), schema);
+        self.custom_names.insert(gvk, name);
+        self.custom_names.insert(list, list_name);
+    }
+
+    /// The description of a field of a built-in type.
+    pub(super) fn text_of(&self, owner: &str, field: &str) -> Option<&str> {
+        self.descriptions.of_field(owner, field)
+    }
+
     /// Everything that was referred to, directly or not.
     pub(super) fn finish(mut self) -> Value {
         while let Some(name) = self.waiting.pop_first() {
@@ -130,6 +171,9 @@ impl<'a> Schemas<'a> {
     }
 
     fn define(&mut self, name: &str) -> Value {
+        if let Some(schema) = self.custom.remove(name) {
+            return schema;
+        }
         let description = self.descriptions.of_type(name);
         let published = self.kinds.published(name).unwrap_or_default();
         let mut schema = Object::new();

@@ -12,8 +12,31 @@ pub(crate) fn gvk() -> Gvk {
     Gvk::new("autoscaling", "v1", "Scale")
 }
 
+/// Where a custom resource keeps its replicas; `None` of built-in workloads, which agree on that.
+pub(crate) type Places<'a> = Option<&'a kinds::custom::Scale>;
+
+fn keys(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}
+
+/// The path of the wanted replicas.
+pub(crate) fn replicas(places: Places<'_>) -> Vec<&str> {
+    places.map_or_else(|| vec!["spec", "replicas"], |places| keys(&places.replicas))
+}
+
+/// A Scale can be shown of a custom resource only once it says how many it wants.
+pub(crate) fn check_shown(object: &Value, places: Places<'_>) -> Result<(), Status> {
+    match places {
+        Some(places) if object.at(&keys(&places.replicas)).is_none() => Err(Status::internal(format!(
+            "the spec replicas field \".{}\" does not exist",
+            places.replicas.join(".")
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The Scale of a workload, with its revision.
-pub(crate) fn of(object: &Value) -> Value {
+pub(crate) fn of(object: &Value, places: Places<'_>) -> Value {
     let mut scale = Value::object();
     super::object::set_type(&mut scale, &gvk());
     let mut members = Object::new();
@@ -24,13 +47,20 @@ pub(crate) fn of(object: &Value) -> Value {
     }
     scale.set_at(&["metadata"], members);
     let mut spec = Object::new();
-    if let Some(replicas) = object.i64_at(&["spec", "replicas"]).filter(|r| *r != 0) {
+    if let Some(replicas) = object.i64_at(&replicas(places)).filter(|r| *r != 0) {
         spec.insert("replicas", replicas);
     }
     scale.set_at(&["spec"], spec);
     let mut status = Object::new();
-    status.insert("replicas", object.i64_at(&["status", "replicas"]).unwrap_or(0));
-    let selector = selector_text(object);
+    let status_path = places.map_or_else(|| vec!["status", "replicas"], |p| keys(&p.status_replicas));
+    status.insert("replicas", object.i64_at(&status_path).unwrap_or(0));
+    let selector = match places {
+        Some(places) => {
+            let path = places.selector.as_deref().map(keys).unwrap_or_default();
+            object.at(&path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+        None => selector_text(object),
+    };
     if !selector.is_empty() {
         status.insert("selector", selector);
     }
@@ -70,8 +100,8 @@ pub(crate) fn check(scale: &Value, name: &str) -> Result<(), Status> {
 }
 
 /// Takes a Scale's wish, and what it demands of the stored object, into the workload.
-pub(crate) fn take(object: &mut Value, scale: &Value) {
-    object.set_at(&["spec", "replicas"], scale.i64_at(&["spec", "replicas"]).unwrap_or(0));
+pub(crate) fn take(object: &mut Value, scale: &Value, places: Places<'_>) {
+    object.set_at(&replicas(places), scale.i64_at(&["spec", "replicas"]).unwrap_or(0));
     for key in ["uid", "resourceVersion"] {
         let path = ["metadata", key];
         match scale.str_at(&path).filter(|text| !text.is_empty()) {
@@ -95,7 +125,7 @@ mod tests {
         )
         .unwrap();
         expect![[r#"{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"x","namespace":"n","resourceVersion":"5"},"spec":{"replicas":3},"status":{"replicas":2,"selector":"app=x"}}"#]]
-            .assert_eq(&of(&object).to_json_string());
+            .assert_eq(&of(&object, None).to_json_string());
     }
 
     #[test]

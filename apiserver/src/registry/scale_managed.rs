@@ -21,21 +21,20 @@ impl Versions for OneVersion {
 }
 
 /// Where every built-in workload, and a Scale, has its replicas.
-fn replicas() -> [Element; 2] {
-    [Element::field("spec"), Element::field("replicas")]
-}
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
-fn replicas_set() -> Set {
-    Set::of_fields(&[&["spec", "replicas"]])
+fn elements(path: &[&str]) -> Vec<Element> {
+    path.iter().map(|key| Element::field(key)).collect()
 }
 
 /// The Scale of a workload, with the entries of those who own its replicas.
-pub(crate) fn scale_of(live: &Value) -> Value {
-    let mut shown = scale::of(live);
+pub(crate) fn scale_of(live: &Value, places: scale::Places<'_>) -> Value {
+    let mut shown = scale::of(live, places);
+    let own = elements(&scale::replicas(places));
     let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
-    let owners = parent.0.into_iter().filter(|m| m.set.has(&replicas())).map(|m| Manager {
+    let owners = parent.0.into_iter().filter(|m| m.set.has(&own)).map(|m| Manager {
         api_version: scale::gvk().api_version(),
-        set: replicas_set(),
+        set: Set::of_fields(&[&REPLICAS]),
         ..m
     });
     let entries = Managed(owners.collect()).encode();
@@ -46,6 +45,10 @@ pub(crate) fn scale_of(live: &Value) -> Value {
 }
 
 impl Managers<'_> {
+    fn places(&self) -> scale::Places<'_> {
+        self.resource.definition().and_then(|definition| definition.scale.as_ref())
+    }
+
     fn with_scale<T>(&self, then: impl FnOnce(&FieldManager<'_>) -> T) -> Result<T, Status> {
         let gvk = scale::gvk();
         let ty = self
@@ -74,12 +77,14 @@ impl Managers<'_> {
         let parent = Managed::decode(live.at(&FIELDS)).unwrap_or_default();
         let mut owners = Managed::decode(scale.at(&FIELDS)).unwrap_or_default();
         let mut result = Managed::default();
+        let path = scale::replicas(self.places());
+        let (own, own_set) = (elements(&path), Set::of_fields(&[&path]));
         for mut manager in parent.0.iter().cloned() {
-            if manager.set.has(&replicas()) {
+            if manager.set.has(&own) {
                 let before = owners.0.len();
                 owners.0.retain(|owner| owner.id != manager.id);
                 if owners.0.len() == before {
-                    manager.set = manager.set.difference(&replicas_set());
+                    manager.set = manager.set.difference(&own_set);
                 }
             }
             if !manager.set.is_empty() {
@@ -87,9 +92,9 @@ impl Managers<'_> {
             }
         }
         let api_version = self.resource.info.api_version();
-        for owner in owners.0.into_iter().filter(|owner| owner.set.has(&replicas())) {
+        for owner in owners.0.into_iter().filter(|owner| owner.set.has(&elements(&REPLICAS))) {
             let time = parent.find(&owner.id).and_then(|m| m.time.clone());
-            result.put(Manager { api_version: api_version.clone(), set: replicas_set(), time, ..owner });
+            result.put(Manager { api_version: api_version.clone(), set: own_set.clone(), time, ..owner });
         }
         let entries = result.encode();
         if entries.is_empty() {
@@ -106,8 +111,8 @@ impl Managers<'_> {
         object: &mut Value,
         manager: &str,
     ) -> Result<(), Status> {
-        let before = scale_of(live);
-        let mut after = scale::of(object);
+        let before = scale_of(live, self.places());
+        let mut after = scale::of(object, self.places());
         self.with_scale(|fields| fields.updated(Some(&before), &mut after, manager))?;
         self.take_scale_owners(live, object, &after);
         Ok(())
@@ -121,7 +126,7 @@ impl Managers<'_> {
         manager: &str,
         force: bool,
     ) -> Result<Value, Status> {
-        let before = scale_of(live);
+        let before = scale_of(live, self.places());
         let applied = self.with_scale(|fields| fields.apply(Some(&before), sent, manager, force))??;
         if self.resource.info.custom && applied.changed {
             // Upstream has no way to make a Scale of what was merged.
@@ -135,7 +140,7 @@ impl Managers<'_> {
         let merged = applied.object;
         scale::check(&merged, apimachinery::meta::name(live))?;
         let mut object = live.clone();
-        scale::take(&mut object, &merged);
+        scale::take(&mut object, &merged, self.places());
         self.take_scale_owners(live, &mut object, &merged);
         Ok(object)
     }

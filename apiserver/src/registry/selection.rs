@@ -18,6 +18,8 @@ enum Place {
     Namespace,
     /// Indices into the head's fields, tried in order.
     Fields(Vec<usize>, Absent),
+    /// A path that a definition made selectable.
+    Custom(Vec<String>),
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ impl Selection {
                 Place::Name => name.into(),
                 Place::Namespace => namespace.into(),
                 Place::Fields(indices, absent) => field(&served.head, &entry.value, indices, *absent),
+                Place::Custom(path) => custom_field(registry, resource, entry, path).into(),
             };
             (found == term.value) != term.negated
         }) && self.labels.as_ref().is_none_or(|selector| labels_match(selector, &served.head, &entry.value))
@@ -82,6 +85,9 @@ impl Selection {
 
 fn place(resource: &Resource, label: &str) -> Result<Place, Status> {
     let (group, plural) = (resource.group(), resource.plural());
+    if let Some(definition) = resource.definition() {
+        return custom_place(resource, definition, label);
+    }
     let known = selectable::of(group, plural);
     match label {
         "metadata.name" => return Ok(Place::Name),
@@ -96,6 +102,29 @@ fn place(resource: &Resource, label: &str) -> Result<Place, Status> {
     }
     let indices = field.paths.iter().filter_map(|p| resource.field_paths.iter().position(|q| q == p));
     Ok(Place::Fields(indices.collect(), field.absent))
+}
+
+fn custom_place(
+    resource: &Resource,
+    definition: &kinds::custom::Version,
+    label: &str,
+) -> Result<Place, Status> {
+    match label {
+        "metadata.name" => Ok(Place::Name),
+        "metadata.namespace" if resource.info.namespaced => Ok(Place::Namespace),
+        _ if definition.selectable.iter().any(|field| field == label) => {
+            Ok(Place::Custom(label.split('.').map(str::to_owned).collect()))
+        }
+        _ => Err(bad_request(format!("field label not supported: {label}"))),
+    }
+}
+
+/// A field of a custom resource as it is shown, defaults included. Looked up in its bytes.
+fn custom_field(registry: &Registry, resource: &Resource, entry: &Entry, path: &[String]) -> String {
+    let Some(form) = registry.form(resource, entry) else { return String::new() };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let found = Head::scan(&form.text, &[&path], true).and_then(|head| head.fields[0]);
+    found.map(|span| scalar(&form.text, span).into_owned()).unwrap_or_default()
 }
 
 /// Namespace and name of a key under `prefix`.

@@ -1,11 +1,15 @@
-//! CustomResourceDefinition: names, scope and versions. Schemas are not checked here beyond being there.
+//! CustomResourceDefinition: names, scope, versions with their columns and subresources. Of the schemas the rules are in
+//! `kinds::custom::structural`.
 
 use apimachinery::{FieldError, Path, Value, meta, names};
+use kinds::custom::structural;
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, immutable, one_of};
 use crate::strategy::rules::validate_client_config;
 use crate::values::text;
+
+mod version;
 
 #[derive(Debug)]
 pub struct CustomResourceDefinition;
@@ -32,7 +36,9 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
-        validate(object)
+        let mut errors = validate(object);
+        version::validate_approval(&mut errors, object);
+        errors
     }
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
@@ -129,9 +135,12 @@ fn validate_versions(errors: &mut Errors, spec: &Value, path: &Path) {
         if !found.is_empty() {
             errors.push(FieldError::invalid(&path.child("name"), name, &found.join(",")));
         }
-        if version.at(&["schema", "openAPIV3Schema"]).is_none() {
-            errors.push(FieldError::required(&path.child("schema").child("openAPIV3Schema"), ""));
+        let at = path.child("schema").child("openAPIV3Schema");
+        match version.at(&["schema", "openAPIV3Schema"]) {
+            None => errors.push(FieldError::required(&at, "")),
+            Some(schema) => errors.extend(structural::check(schema, &at)),
         }
+        version::validate(errors, version, &path);
         if version.get("deprecationWarning").is_some() && version.bool_at(&["deprecated"]) != Some(true) {
             let shown = text(version, &["deprecationWarning"]);
             let why = "can only be set for deprecated versions";
@@ -195,6 +204,11 @@ fn validate_conversion(errors: &mut Errors, spec: &Value, path: &Path) {
         ("Webhook", None) => {
             let why = "required when strategy is set to Webhook";
             errors.push(FieldError::required(&path.child("webhookClientConfig"), why));
+        }
+        // One version is never converted, so that its webhook is never asked.
+        ("Webhook", Some(_)) if spec.array_at(&["versions"]).len() > 1 => {
+            let why = "conversion by webhook is not supported by this server yet";
+            errors.push(FieldError::forbidden(&path.child("strategy"), why));
         }
         ("Webhook", Some(webhook)) => {
             let path = path.child("webhook");

@@ -119,3 +119,24 @@ fn known<'a>(schema: Option<&'a Schema>, key: &str) -> Known<'a> {
         _ => Known::No,
     }
 }
+
+/// Whether pruning would take something away from a value that is no whole object.
+pub(super) fn loses(schema: &Schema, value: &Value) -> bool {
+    if let Some(object) = value.as_object() {
+        return object.iter().any(|(key, member)| {
+            if schema.embedded && IMPLIED.contains(&key) {
+                return false;
+            }
+            match known(Some(schema), key) {
+                Known::As(Some(below)) => loses(below, member),
+                Known::As(None) => member.as_object().is_some_and(|o| !o.is_empty()),
+                Known::Preserved => false,
+                Known::No => true,
+            }
+        });
+    }
+    match (value.as_array(), &schema.items) {
+        (Some(items), Some(element)) => items.iter().any(|item| loses(element, item)),
+        _ => false,
+    }
+}
