@@ -177,7 +177,7 @@ impl Registry {
         context: &StrategyContext<'_>,
         object: &Value,
     ) -> Vec<FieldError> {
-        let mut errors = validate_meta(resource, object, !resource.info.custom);
+        let mut errors = validate_meta(resource, object, checks_finalizers(resource));
         if let Some(definition) = resource.definition() {
             errors.extend(definition.validate(object, None));
         }
@@ -196,7 +196,7 @@ impl Registry {
     ) -> Vec<FieldError> {
         // Upstream checks metadata in `BeforeUpdate`, for itself and against what was, and again in the kind's own
         // validation, and tells of each problem as often.
-        let built_in = !resource.info.custom;
+        let built_in = checks_finalizers(resource);
         let mut errors = Vec::new();
         let (whole, change) =
             (validate_meta(resource, object, built_in), validate_meta_update(object, old, built_in));
@@ -387,6 +387,12 @@ fn name_rule(resource: &Resource) -> NameRule {
         }
         _ => names::subdomain_rule,
     }
+}
+
+/// Custom resources, and what extends the API, are validated apart from the other built-in kinds upstream, without their
+/// check of finalizers' names.
+fn checks_finalizers(resource: &Resource) -> bool {
+    !resource.info.custom && !matches!(resource.group(), "apiextensions.k8s.io" | "apiregistration.k8s.io")
 }
 
 /// Every problem of an object's metadata; `built_in` adds the rules of Kubernetes' own kinds.
