@@ -25,7 +25,7 @@ pub use backend::{
     Backend, Change, ChangeBatch, Cond, Expiry, Guard, Key, Op, Outcome, Revision, StateEntry, StoreError,
     Subscription, Txn,
 };
-pub use view::{Entry, Range, View, WatchEvent, Watcher};
+pub use view::{Entry, History, Index, Range, View, WatchEvent, Watcher};
 
 /// A store in memory, empty. It owns no task or thread.
 pub fn memory() -> Arc<dyn Backend> {

@@ -10,7 +10,7 @@ use component::Tasks;
 use env::{Env, Rng as _};
 
 use crate::backend::{Cond, Guard, Op, Outcome, Revision, StoreError, Txn};
-use crate::view::{Entry, View, Watcher};
+use crate::view::{Entry, History, Index, Options, View, Watcher};
 
 /// Key → value, mod revision, create revision.
 type State = BTreeMap<String, (String, Revision, Revision)>;
@@ -80,12 +80,15 @@ impl Model {
             keys.sort();
             keys.dedup();
             for key in keys {
-                let covered = if topic.ends_with('/') || topic.is_empty() {
+                let value = |state: &State| state.get(key).map(|(value, _, _)| value.clone());
+                let covered = if let Some(wanted) = topic.strip_prefix(BY_VALUE) {
+                    let has = |state: &State| value(state).is_some_and(|v| indexed(&v) == wanted);
+                    key.starts_with(INDEXED) && (has(old) || has(new))
+                } else if topic.ends_with('/') || topic.is_empty() {
                     key.starts_with(topic)
                 } else {
                     key == topic
                 };
-                let value = |state: &State| state.get(key).map(|(value, _, _)| value.clone());
                 let modified = |state: &State| state.get(key).map(|(_, modified, _)| *modified);
                 if covered && modified(old) != modified(new) {
                     events.push((revision, key.clone(), value(old), value(new)));
@@ -100,6 +103,16 @@ fn text(entry: &Arc<Entry>) -> String {
     String::from_utf8_lossy(&entry.value).into_owned()
 }
 
+/// What lies below this prefix is watched by value too.
+const INDEXED: &str = "/r/";
+/// What a watch by value is called here, before the value.
+const BY_VALUE: &str = "#";
+
+/// What a value is indexed by: how its text ends.
+fn indexed(value: &str) -> &str {
+    &value[value.len() - 1..]
+}
+
 struct Watch {
     topic: String,
     from: Revision,
@@ -108,18 +121,40 @@ struct Watch {
 }
 
 impl Watch {
-    fn read(&mut self, max: usize) {
+    /// Reads on; false when history that it would have needed is gone, and it is over.
+    fn read(&mut self, max: usize, model: &Model, compacted: Revision) -> bool {
         let mut events = Vec::new();
-        self.watcher.read(max, &mut events).unwrap();
+        match self.watcher.read(max, &mut events) {
+            Ok(()) => {}
+            Err(StoreError::Compacted { .. }) => {
+                self.check_lost(model, compacted);
+                return false;
+            }
+            Err(other) => panic!("{other}"),
+        }
         for e in events {
             let values = (e.prev.as_ref().map(text), e.entry.as_ref().map(text));
             self.seen.push((e.revision, e.key.to_string(), values.0, values.1));
         }
+        true
     }
 
-    fn check(mut self, model: &Model) {
-        self.read(usize::MAX / 2);
+    /// Only somebody who has not read an event that is gone by now loses the place, and until then has lost nothing.
+    fn check_lost(&mut self, model: &Model, compacted: Revision) {
+        let expected = model.events(&self.topic, self.from, model.revision());
+        let (seen, missed) = expected.split_at(self.seen.len());
+        // Keys of one revision come in the order of the transaction.
+        self.seen.sort();
+        assert_eq!(self.seen.first().map(|e| e.0), seen.first().map(|e| e.0));
+        assert!(missed[0].0 <= compacted, "{:?} is not gone at {compacted}", missed[0]);
+    }
+
+    fn check(mut self, model: &Model, compacted: Revision) {
+        if !self.read(usize::MAX / 2, model, compacted) {
+            return;
+        }
         assert_eq!(self.watcher.progress(), model.revision());
+        assert!(self.seen.is_sorted_by_key(|e| e.0), "out of order");
         self.seen.sort();
         assert_eq!(
             self.seen,
@@ -138,6 +173,7 @@ struct Run {
 }
 
 const TOPICS: [&str; 7] = ["", "/", "/r/", "/r/a/", "/s/", "/r/b/1", "/none/"];
+const VALUES: [&str; 3] = ["#0", "#1", "#9"];
 
 impl Run {
     fn below(&self, n: u64) -> u64 {
@@ -183,7 +219,8 @@ impl Run {
     }
 
     fn check_reads(&self) {
-        let compacted = self.view.compacted_revision();
+        let compacted = self.view.oldest_readable();
+        assert!(compacted >= self.view.compacted_revision());
         let revision = self.below(self.model.revision()) + 1;
         let key = self.key();
         let found = self.view.get_at(&key, revision);
@@ -228,17 +265,25 @@ impl Run {
         }
     }
 
+    fn read(&mut self, max: usize) {
+        let compacted = self.view.compacted_revision();
+        self.watches.retain_mut(|w| w.read(max, &self.model, compacted));
+    }
+
     async fn step(&mut self) {
         match self.below(20) {
             0 => {
-                let topic = self.pick(&TOPICS).to_owned();
+                let by_value = self.below(3) == 0;
+                let topic = if by_value { self.pick(&VALUES) } else { self.pick(&TOPICS) }.to_owned();
                 let from = self.below(self.model.revision()) + 2;
-                match self.view.watch(&topic, from) {
+                let watcher = match topic.strip_prefix(BY_VALUE) {
+                    Some(value) => self.view.watch_value(value, from).expect("there is an index"),
+                    None => self.view.watch(&topic, from),
+                };
+                match watcher {
                     Ok(watcher) => {
-                        let mut watch = Watch { topic, from, watcher, seen: vec![] };
-                        // What it starts with may be about to leave the history.
-                        watch.read(usize::MAX / 2);
-                        self.watches.push(watch);
+                        assert!(from > self.view.compacted_revision());
+                        self.watches.push(Watch { topic, from, watcher, seen: vec![] });
                     }
                     Err(StoreError::Compacted { oldest, .. }) => assert!(from <= oldest),
                     Err(other) => panic!("{other}"),
@@ -246,17 +291,19 @@ impl Run {
             }
             1 if !self.watches.is_empty() => {
                 let i = usize::try_from(self.below(self.watches.len() as u64)).unwrap();
-                self.watches.swap_remove(i).check(&self.model);
+                self.watches.swap_remove(i).check(&self.model, self.view.compacted_revision());
             }
             2 if self.below(4) == 0 => {
-                // Those who have read everything do not notice that history goes.
-                self.watches.iter_mut().for_each(|w| w.read(usize::MAX / 2));
+                // Those who have read everything do not notice that history goes; the others lose their place.
+                if self.below(2) == 0 {
+                    self.read(usize::MAX / 2);
+                }
                 tokio::time::sleep(Duration::from_secs(self.below(400))).await;
             }
             3..6 => self.check_reads(),
             6..8 => {
                 let max = usize::try_from(self.below(4)).unwrap();
-                self.watches.iter_mut().for_each(|w| w.read(max));
+                self.read(max);
             }
             _ => {
                 let txn = self.txn();
@@ -275,14 +322,17 @@ async fn run(seed: u64, embedded: bool) {
     } else {
         crate::memory()
     };
-    let view = View::start(backend, &tasks).await.unwrap();
     let rng = env::rng::SeededRng::new(seed);
+    let history = History { states: Duration::from_secs(rng.below(300) + 1), ..History::default() };
+    let index = Index::new(INDEXED, |entry| Some(indexed(&String::from_utf8_lossy(&entry.value)).to_owned()));
+    let options = Options { history, index: Some(index) };
+    let view = View::start_with(backend, options, &tasks).await.unwrap();
     let mut run = Run { rng, view, model: Model::new(), watches: vec![] };
     for _ in 0..600 {
         run.step().await;
     }
     for watch in run.watches {
-        watch.check(&run.model);
+        watch.check(&run.model, run.view.compacted_revision());
     }
     assert_eq!(tasks.panics(), 0);
 }

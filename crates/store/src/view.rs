@@ -11,6 +11,7 @@
 
 mod dirs;
 mod entry;
+mod index;
 mod map;
 pub mod range;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use crate::backend::{Backend, ChangeBatch, Expiry, Key, Revision, StateEntry, StoreError};
 use dirs::Dirs;
 pub use entry::{Entry, Extension, WatchEvent};
+pub use index::Index;
 use map::Map;
 pub use range::Range;
 use topics::Topics;
@@ -38,6 +40,28 @@ pub use watch::Watcher;
 
 /// How long history is kept at most: what upstream's API server asks etcd to keep.
 pub const HISTORY_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// How long each kind of history is kept, at most; bytes may end it earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Old states, for lists at a revision: what compaction of etcd takes away upstream. Not longer than `changes`.
+    pub states: Duration,
+    /// Changes, for watches that start in the past: upstream's watch cache.
+    pub changes: Duration,
+}
+
+/// What a View is started with beyond its backend.
+#[derive(Debug, Default)]
+pub struct Options {
+    pub history: History,
+    pub index: Option<Index>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { states: HISTORY_AGE, changes: HISTORY_AGE }
+    }
+}
 
 /// History may always take this much, or half of the live data when that is more. A cluster under load changes a pod
 /// (4 KB) a few thousand times in the time that a client needs to come back after a lost connection.
@@ -79,13 +103,18 @@ struct Inner {
     map: Map,
     dirs: Dirs,
     topics: Topics,
+    history: History,
     /// Every change since `compacted`, in order.
     window: VecDeque<(Instant, Arc<WatchEvent>)>,
+    /// So many of them, the oldest, are left in the window alone: the states before them are gone.
+    forgotten: usize,
     window_bytes: usize,
     expiring: BTreeSet<(Expiry, Key)>,
     revision: Revision,
-    /// State at this revision and later can be read; changes after it can be watched.
+    /// Changes after this revision can be watched.
     compacted: Revision,
+    /// State at this revision and later can be read. Never less than `compacted`.
+    readable: Revision,
     stopped: bool,
 }
 
@@ -103,9 +132,25 @@ impl fmt::Debug for View {
 impl View {
     /// Takes the backend's state and follows it until `tasks` stop or the backend does.
     pub async fn start(backend: Arc<dyn Backend>, tasks: &Tasks) -> Result<Arc<Self>, StoreError> {
+        Self::start_with(backend, Options::default(), tasks).await
+    }
+
+    /// As [`View::start`], with a history of another length or an index for watchers.
+    pub async fn start_with(
+        backend: Arc<dyn Backend>,
+        options: Options,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>, StoreError> {
         let subscription = backend.subscribe().await?;
         let revision = subscription.revision;
-        let mut inner = Inner { revision, compacted: revision, ..Inner::default() };
+        let mut inner = Inner {
+            history: options.history,
+            topics: Topics::new(options.index),
+            revision,
+            compacted: revision,
+            readable: revision,
+            ..Inner::default()
+        };
         inner.dirs.begin(revision);
         for entry in subscription.state {
             inner.load(entry);
@@ -132,9 +177,14 @@ impl View {
         self.reached.lock().revision
     }
 
-    /// The oldest revision whose state can still be read; changes can be watched from the one after it.
+    /// The revision after which every change can still be watched.
     pub fn compacted_revision(&self) -> Revision {
         self.inner.read().compacted
+    }
+
+    /// The oldest revision whose state can still be read.
+    pub fn oldest_readable(&self) -> Revision {
+        self.inner.read().readable
     }
 
     /// Ends once the View reflects `revision`. The caller brings the deadline.
@@ -337,27 +387,51 @@ impl Inner {
         let mut dropped = 0;
         while let Some((at, event)) = self.window.front() {
             let same_revision = event.revision == self.compacted;
-            let over = self.window_bytes > bytes_max || now.duration_since(*at) >= HISTORY_AGE;
+            let over = self.window_bytes > bytes_max || now.duration_since(*at) >= self.history.changes;
             if !same_revision && (!over || dropped >= TRIM_MAX) {
-                return;
+                break;
+            }
+            if self.forgotten == 0 {
+                self.forget_oldest();
             }
             let (_, event) = self.window.pop_front().expect("there is a front");
+            self.forgotten -= 1;
             self.compacted = event.revision;
             self.window_bytes -= cost(&event);
             self.topics.drop_oldest(&event);
-            self.dirs.forget(&event.key, event.revision);
-            self.map.forget(&event.key, event.revision);
+            dropped += 1;
+        }
+        while let Some((at, event)) = self.window.get(self.forgotten) {
+            let same_revision = event.revision == self.readable;
+            let over = now.duration_since(*at) >= self.history.states;
+            if !same_revision && (!over || dropped >= TRIM_MAX) {
+                return;
+            }
+            self.forget_oldest();
             dropped += 1;
         }
     }
 
+    /// Drops the state before the oldest change that still had one.
+    fn forget_oldest(&mut self) {
+        let Some((_, event)) = self.window.get(self.forgotten) else { return };
+        let event = Arc::clone(event);
+        self.readable = event.revision;
+        self.dirs.forget(&event.key, event.revision);
+        self.map.forget(&event.key, event.revision);
+        self.forgotten += 1;
+    }
+
     fn next_trim(&self) -> Option<Instant> {
-        self.window.front().map(|(at, _)| *at + HISTORY_AGE + TRIM_INTERVAL)
+        let late = |age: Duration| age + TRIM_INTERVAL.min(age);
+        let changes = self.window.front().map(|(at, _)| *at + late(self.history.changes));
+        let states = self.window.get(self.forgotten).map(|(at, _)| *at + late(self.history.states));
+        [changes, states].into_iter().flatten().min()
     }
 
     fn check_readable(&self, revision: Revision) -> Result<(), StoreError> {
-        if revision < self.compacted {
-            return Err(StoreError::Compacted { requested: revision, oldest: self.compacted });
+        if revision < self.readable {
+            return Err(StoreError::Compacted { requested: revision, oldest: self.readable });
         }
         if revision > self.revision {
             return Err(StoreError::Future { requested: revision, current: self.revision });

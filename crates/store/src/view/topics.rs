@@ -7,16 +7,23 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::WatchEvent;
 use super::dirs::parents;
+use super::index::{Index, is_indexed};
+use super::WatchEvent;
 use crate::backend::{Key, Revision};
 
 /// Positions in a topic start here, so that older events can be put before those that are there.
 const FIRST_POSITION: u64 = 1 << 40;
 
-/// A prefix ends in `/` (or is empty: everything); anything else is one key.
+/// A prefix ends in `/` (or is empty: everything); a name that the index makes stands for a value; anything else is one
+/// key.
 #[derive(Debug, Default)]
-pub(super) struct Topics(BTreeMap<Key, Topic>);
+pub(super) struct Topics {
+    topics: BTreeMap<Key, Topic>,
+    index: Option<Index>,
+    /// How many of the topics are the index's.
+    indexed: usize,
+}
 
 #[derive(Debug)]
 pub(super) struct Topic {
@@ -62,12 +69,29 @@ fn covers(topic: &str, key: &str) -> bool {
 }
 
 impl Topics {
+    pub(super) fn new(index: Option<Index>) -> Self {
+        Self { index, ..Self::default() }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name)
+        self.topics.get(name)
+    }
+
+    /// The topic of a value of the index.
+    pub(super) fn of_value(&self, value: &str) -> Option<Key> {
+        self.index.as_ref().map(|index| index.topic(value))
+    }
+
+    /// The topics of the index that an event belongs to, as far as anybody watches any.
+    fn by_index(&self, event: &WatchEvent) -> [Option<Key>; 2] {
+        match &self.index {
+            Some(index) if self.indexed > 0 => index.topics(event),
+            _ => [None, None],
+        }
     }
 
     pub(super) fn all_notifies(&self) -> Vec<Arc<Notify>> {
-        self.0.values().map(|topic| Arc::clone(&topic.notify)).collect()
+        self.topics.values().map(|topic| Arc::clone(&topic.notify)).collect()
     }
 
     fn on_path(key: &str) -> impl Iterator<Item = &str> {
@@ -75,11 +99,13 @@ impl Topics {
     }
 
     pub(super) fn push(&mut self, event: &Arc<WatchEvent>, wake: &mut Vec<Arc<Notify>>) {
-        if self.0.is_empty() {
+        if self.topics.is_empty() {
             return;
         }
-        for name in Self::on_path(&event.key) {
-            if let Some(topic) = self.0.get_mut(name) {
+        let by_index = self.by_index(event);
+        let by_index = by_index.iter().flatten().map(|name| &**name);
+        for name in Self::on_path(&event.key).chain(by_index) {
+            if let Some(topic) = self.topics.get_mut(name) {
                 topic.events.push_back(Arc::clone(event));
                 if !wake.iter().any(|n| Arc::ptr_eq(n, &topic.notify)) {
                     wake.push(Arc::clone(&topic.notify));
@@ -90,8 +116,13 @@ impl Topics {
 
     /// The oldest event of the window has been dropped.
     pub(super) fn drop_oldest(&mut self, event: &Arc<WatchEvent>) {
-        for name in Self::on_path(&event.key) {
-            if let Some(topic) = self.0.get_mut(name)
+        if self.topics.is_empty() {
+            return;
+        }
+        let by_index = self.by_index(event);
+        let by_index = by_index.iter().flatten().map(|name| &**name);
+        for name in Self::on_path(&event.key).chain(by_index) {
+            if let Some(topic) = self.topics.get_mut(name)
                 && topic.events.front().is_some_and(|first| Arc::ptr_eq(first, event))
             {
                 topic.events.pop_front();
@@ -109,7 +140,11 @@ impl Topics {
         window: &VecDeque<(Instant, Arc<WatchEvent>)>,
         revision: Revision,
     ) -> (u64, Arc<Notify>) {
-        let topic = self.0.entry(Arc::clone(name)).or_insert_with(|| Topic {
+        if is_indexed(name) && !self.topics.contains_key(name) {
+            self.indexed += 1;
+        }
+        let index = self.index.as_ref().filter(|_| is_indexed(name));
+        let topic = self.topics.entry(Arc::clone(name)).or_insert_with(|| Topic {
             events: VecDeque::new(),
             base: FIRST_POSITION,
             since: revision + 1,
@@ -120,7 +155,11 @@ impl Topics {
             let start = window.partition_point(|(_, e)| e.revision < from);
             let end = window.partition_point(|(_, e)| e.revision < topic.since);
             for (_, event) in window.range(start..end).rev() {
-                if covers(name, &event.key) {
+                let covered = match index {
+                    Some(index) => index.topics(event).iter().flatten().any(|topic| topic == name),
+                    None => covers(name, &event.key),
+                };
+                if covered {
                     topic.events.push_front(Arc::clone(event));
                     topic.base -= 1;
                 }
@@ -133,10 +172,11 @@ impl Topics {
     }
 
     pub(super) fn leave(&mut self, name: &str) {
-        if let Some(topic) = self.0.get_mut(name) {
+        if let Some(topic) = self.topics.get_mut(name) {
             topic.watchers -= 1;
             if topic.watchers == 0 {
-                self.0.remove(name);
+                self.topics.remove(name);
+                self.indexed -= usize::from(is_indexed(name));
             }
         }
     }

@@ -37,7 +37,17 @@ impl View {
     /// Watches the changes from revision `from` on (inclusive; a client's resourceVersion plus one) of everything below
     /// `topic` when that is empty or ends in `/`, else of the one key that it is. `from` may lie in the future.
     pub fn watch(self: &Arc<Self>, topic: &str, from: Revision) -> Result<Watcher, StoreError> {
-        let topic: Key = topic.into();
+        self.join(topic.into(), from)
+    }
+
+    /// Watches the changes from `from` on of what has or had `value` in the index; it may tell of more than that, never
+    /// of less. `None`: this View has no index.
+    pub fn watch_value(self: &Arc<Self>, value: &str, from: Revision) -> Option<Result<Watcher, StoreError>> {
+        let topic = self.inner.read().topics.of_value(value)?;
+        Some(self.join(topic, from))
+    }
+
+    fn join(self: &Arc<Self>, topic: Key, from: Revision) -> Result<Watcher, StoreError> {
         let mut inner = self.inner.write();
         let inner = &mut *inner;
         if from <= inner.compacted {
