@@ -8,6 +8,7 @@ pub mod default_toleration_seconds;
 pub mod limit_ranger;
 pub mod namespace_lifecycle;
 pub mod node_restriction;
+pub mod pod_resize;
 pub mod priority;
 pub mod runtime_class;
 pub mod service_account;
@@ -48,6 +49,7 @@ pub fn all(dependencies: &Dependencies) -> Vec<Arc<dyn Admission>> {
         Arc::new(storage_object_in_use_protection::StorageObjectInUseProtection),
         Arc::new(runtime_class::RuntimeClass::new(objects())),
         Arc::new(default_ingress_class::DefaultIngressClass::new(objects())),
+        Arc::new(pod_resize::PodResize::new(objects())),
         Arc::new(Escalation::new(Arc::clone(&dependencies.rbac), Arc::clone(&dependencies.authorizer))),
     ]
 }

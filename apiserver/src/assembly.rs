@@ -67,6 +67,7 @@ pub async fn start(
         .map_err(|e| ConfigError(format!("the authority of client certificates: {e}")))?;
     let ranges = alloc::Ranges::parse(&bootstrap.service_cidrs, node_ports).map_err(ConfigError)?;
     let plugin_env = env.clone();
+    let tokens: Option<Arc<dyn Authenticator>> = config.tokens.clone().map(|t| t as _);
     let (own_env, own_ranges, own_tasks) = (env.clone(), ranges.clone(), tasks.clone());
     let plugins = Box::new(move |objects: &Arc<dyn Objects>| {
         let issuer =
@@ -88,11 +89,12 @@ pub async fn start(
             objects: Arc::clone(objects),
             authorizer: chain.clone(),
             service_accounts: Arc::clone(&accounts),
-            token_authenticators: Vec::new(),
+            token_authenticators: tokens.iter().cloned().collect(),
             issuer: Arc::clone(&issuer),
         });
+        let certificates: Arc<dyn Authenticator> = Arc::new(certificates);
         Plugins {
-            authenticators: vec![Arc::new(certificates), accounts as Arc<dyn Authenticator>],
+            authenticators: std::iter::once(certificates).chain(tokens).chain([accounts as _]).collect(),
             authorizers: vec![chain],
             admission,
             strategies: strategy::all(),

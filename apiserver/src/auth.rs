@@ -9,6 +9,7 @@ pub mod mirror;
 pub mod node;
 pub mod rbac;
 pub mod service_account;
+pub mod token_file;
 pub mod union;
 pub mod x509;
 

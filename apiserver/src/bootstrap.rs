@@ -21,8 +21,8 @@ use crate::value;
 use crate::values::{meta, strings};
 use policy::Reconcile;
 
-/// The namespaces that every cluster has.
-pub const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// The namespaces that every cluster has, in the order in which they are made.
+pub const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "default", "kube-node-lease"];
 const DISCOVERY: &str = "discovery.k8s.io";
 const FLOW: &str = "flowcontrol.apiserver.k8s.io";
 const NETWORKING: &str = "networking.k8s.io";

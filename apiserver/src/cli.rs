@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -19,6 +20,7 @@ use pki::{Authority, CertificateRequest, Identity, PkiDirectory, TokenKey};
 
 use crate::alloc;
 use crate::assembly::{self, Assembly, ISSUER};
+use crate::auth::token_file::TokenFile;
 use crate::config::Config;
 use crate::runtime_config::RuntimeConfig;
 use crate::seams::Features;
@@ -78,6 +80,12 @@ pub struct Args {
     /// Take requests without a credential as system:anonymous
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     anonymous_auth: bool,
+    /// Tokens of users, one a line: token,user,uid,"group,group"
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+    /// How far back lists at a revision can go
+    #[arg(long, value_parser = parse_duration, default_value = "5m0s", value_name = "DURATION")]
+    etcd_compaction_interval: Duration,
     /// Turn feature gates on or off: Name=true,Other=false
     #[arg(long, default_value = "", value_name = "GATES")]
     feature_gates: String,
@@ -192,6 +200,13 @@ impl Args {
         Ok(Secrets { client_ca_pem, serving, kubelet_client, kubelet_ca_pem, token_key })
     }
 
+    fn tokens(&self) -> Result<Option<Arc<TokenFile>>, ConfigError> {
+        let Some(path) = &self.token_auth_file else { return Ok(None) };
+        let tokens = TokenFile::parse(&read_file("--token-auth-file", path)?)
+            .map_err(|e| ConfigError(format!("--token-auth-file: {e}")))?;
+        Ok(Some(Arc::new(tokens)))
+    }
+
     fn ranges(&self) -> Result<alloc::Ranges, ConfigError> {
         alloc::Ranges::parse(&self.service_cluster_ip_range, self.node_ports()?)
             .map_err(|e| ConfigError(format!("--service-cluster-ip-range: {e}")))
@@ -234,9 +249,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     let secrets = args.secrets(&env, advertised)?;
     let node_ports = args.node_ports()?;
     let kubelet_tls = match &secrets.kubelet_client {
-        Some(identity) => {
-            Some(std::sync::Arc::new(pki::tls::client_config(&secrets.kubelet_ca_pem, Some(identity))?))
-        }
+        Some(identity) => Some(Arc::new(pki::tls::client_config(&secrets.kubelet_ca_pem, Some(identity))?)),
         None => None,
     };
     let config = Config {
@@ -247,6 +260,8 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         features: features(&args.feature_gates)?,
         event_ttl: args.event_ttl,
         kubelet_tls,
+        compaction_interval: args.etcd_compaction_interval,
+        tokens: args.tokens()?,
         runtime_config: RuntimeConfig::parse(&args.runtime_config)?,
     };
     let listener =
@@ -275,7 +290,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
         node_ports,
     };
     let server = assembly::start(assembly, env, backend, tasks).await?;
-    server.serve(listener, std::sync::Arc::unwrap_or_clone(tls));
+    server.serve(listener, Arc::unwrap_or_clone(tls));
     tracing::info!(component = "kube-apiserver", address = %args.bind_address, port = args.secure_port, "serving");
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::auth::token_file::TokenFile;
 use crate::runtime_config::RuntimeConfig;
 use crate::seams::{Admission, Allocator, Authenticator, Authorizer, Features, Objects, Special, Strategy};
 
@@ -37,6 +38,10 @@ pub struct Config {
     pub event_ttl: Duration,
     /// TLS towards kubelets, with the server's client certificate. Without it log, exec and the like are refused.
     pub kubelet_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Lists at a revision can go back this far; watches go back at least five minutes. Zero: as far as watches.
+    pub compaction_interval: Duration,
+    /// Tokens that are known from a file.
+    pub tokens: Option<Arc<TokenFile>>,
     /// What is served besides or instead of what is on by default.
     pub runtime_config: RuntimeConfig,
 }
@@ -51,6 +56,8 @@ impl Default for Config {
             features: Features::default(),
             event_ttl: Duration::from_secs(3600),
             kubelet_tls: None,
+            compaction_interval: store::view::HISTORY_AGE,
+            tokens: None,
             runtime_config: RuntimeConfig::default(),
         }
     }

@@ -128,10 +128,15 @@ struct Plugged {
     specials: BTreeMap<(&'static str, &'static str, &'static str), Arc<dyn Special>>,
 }
 
+/// How long history is kept when states are to be kept for `states`.
+fn history(states: std::time::Duration) -> store::History {
+    let changes = states.max(store::view::HISTORY_AGE);
+    store::History { states: if states.is_zero() { changes } else { states }, changes }
+}
+
 impl Registry {
     /// Starts the View and makes the tables.
     pub(crate) async fn start(config: &Config, deps: &Deps) -> Result<Arc<Self>, store::StoreError> {
-        let view = View::start(Arc::clone(&deps.backend), &deps.tasks).await?;
         let mut resources: BTreeMap<(String, String), BTreeMap<String, Arc<Resource>>> = BTreeMap::new();
         let mut served = Vec::new();
         for info in deps.kinds.resources() {
@@ -145,6 +150,12 @@ impl Registry {
                 .or_default()
                 .insert(info.plural.clone(), resource);
         }
+        let pods = resources.get(&(String::new(), "v1".to_owned())).and_then(|r| r.get("pods"));
+        let options = store::view::Options {
+            history: history(config.compaction_interval),
+            index: pods.map(Arc::clone).map(selection::index),
+        };
+        let view = View::start_with(Arc::clone(&deps.backend), options, &deps.tasks).await?;
         Ok(Arc::new(Self {
             view,
             env: deps.env.clone(),

@@ -154,6 +154,15 @@ fn lifetime(server: &ApiServer, options: &ListOptions) -> Duration {
     }
 }
 
+/// What a watcher is woken for; its selection may let through less.
+#[derive(Clone, Copy)]
+enum Topic<'a> {
+    /// A prefix or key.
+    Scope(&'a str),
+    /// A value of the View's index.
+    Value(&'a str),
+}
+
 /// Where a watch starts.
 struct Start {
     initial: Vec<Arc<Entry>>,
@@ -180,7 +189,12 @@ impl Start {
             .as_ref()
             .filter(|_| !resource.info.namespaced || !namespace.is_empty())
             .map(|name| keys::key(&resource.prefix, namespace, name));
-        let topic = exact.as_deref().unwrap_or(&scope);
+        // Across namespaces, those who want one node's pods are not offered the others'.
+        let indexed = selection.indexed.as_deref().filter(|_| exact.is_none() && namespace.is_empty());
+        let topic = match indexed {
+            Some(value) => Topic::Value(value),
+            None => Topic::Scope(exact.as_deref().unwrap_or(&scope)),
+        };
         let wants_state = match options.send_initial_events {
             Some(wanted) => wanted,
             None => matches!(revision, None | Some(0)),
@@ -226,8 +240,13 @@ impl Start {
     }
 
     /// Everything after `revision`.
-    fn from(registry: &Arc<Registry>, topic: &str, revision: Revision) -> Self {
-        let (watcher, error) = match registry.view().watch(topic, revision + 1) {
+    fn from(registry: &Arc<Registry>, topic: Topic<'_>, revision: Revision) -> Self {
+        let view = registry.view();
+        let watcher = match topic {
+            Topic::Scope(scope) => view.watch(scope, revision + 1),
+            Topic::Value(value) => view.watch_value(value, revision + 1).expect("pods are indexed"),
+        };
+        let (watcher, error) = match watcher {
             Ok(watcher) => (Some(watcher), None),
             Err(StoreError::Compacted { oldest, .. }) => (None, Some(too_old(revision, oldest))),
             Err(error) => (None, Some(crate::registry::commit::store_status(&error))),

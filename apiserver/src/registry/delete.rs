@@ -1,5 +1,6 @@
 //! Delete: at once, gracefully, or not before finalizers are gone. Mirrors upstream's `rest.BeforeDelete` and
-//! `Store.Delete`, except that the last step of a graceful deletion is one transaction instead of two.
+//! `Store.Delete`: also in that the end of a graceful deletion is two transactions, by which watchers see that no time is
+//! left before they see the object go.
 
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ enum Step {
     Pending,
     /// Stored again, marked.
     Mark(Value),
+    /// Marked with no time left, and removed.
+    Finish(Value),
     /// Removed. The object is what the answer shows.
     Remove(Value),
 }
@@ -63,10 +66,11 @@ impl Registry {
                 self.delete_admission(&target, &old, options, context).await?;
             }
             let step = self.plan_delete(resource, &old, options);
-            let gone = matches!(step, Step::Remove(_));
+            let gone = matches!(step, Step::Remove(_) | Step::Finish(_));
+            let finish = matches!(step, Step::Finish(_));
             let (mut object, pending) = match step {
                 Step::Pending => ((*old).clone(), true),
-                Step::Mark(object) | Step::Remove(object) => (object, false),
+                Step::Mark(object) | Step::Finish(object) | Step::Remove(object) => (object, false),
             };
             let show_object =
                 !gone && !pending || resource.traits.returns_deleted || self.is_namespace(resource);
@@ -78,25 +82,36 @@ impl Registry {
             if !gone && text == entry.value {
                 return Ok(done(object, Some(entry.mod_revision)));
             }
+            let mut revision = entry.mod_revision;
+            if finish && text != entry.value {
+                let marked = Proposal {
+                    key: Arc::clone(&key),
+                    cond: Cond::ModRevision(revision),
+                    value: Some(text.clone()),
+                    expiry: entry.expiry,
+                    guards: Vec::new(),
+                    ops: Vec::new(),
+                };
+                match self.commit(marked).await? {
+                    Committed::Done(at) => revision = at,
+                    Committed::Lost { .. } => continue,
+                }
+            }
             let (guards, ops) = match self.allocator(resource).filter(|_| gone) {
                 Some(allocator) => allocator.release(&old),
                 None => Default::default(),
             };
             let proposal = Proposal {
                 key: Arc::clone(&key),
-                cond: Cond::ModRevision(entry.mod_revision),
+                cond: Cond::ModRevision(revision),
                 value: (!gone).then_some(text),
                 expiry: entry.expiry,
                 guards,
                 ops,
             };
-            match self.commit(proposal).await? {
-                Committed::Done(revision) => {
-                    // What is gone is shown with the revision that it was last stored at.
-                    let shown = if gone { entry.mod_revision } else { revision };
-                    return Ok(done(object, Some(shown)));
-                }
-                Committed::Lost { .. } => {}
+            // What is gone is shown with the revision at which it went.
+            if let Committed::Done(revision) = self.commit(proposal).await? {
+                return Ok(done(object, Some(revision)));
             }
         }
         Err(lost_every_race(resource.group(), resource.plural(), "delete"))
@@ -162,7 +177,7 @@ impl Registry {
         let finalizers = meta::finalizers(&object).next().is_some();
         match grace {
             Some(grace) if finalizers || grace > 0 => Step::Mark(object),
-            Some(_) => Step::Remove(object),
+            Some(_) => Step::Finish(object),
             None if finalizers => {
                 if meta::deletion_timestamp(&object).is_none() {
                     mark(&mut object, now, 0);
@@ -255,8 +270,8 @@ fn plan_namespace(old: &Value, options: &DeleteOptions, now: jiff::Timestamp) ->
         metadata(&mut object).insert("deletionTimestamp", format_time(now));
         object.set_at(&["status", "phase"], "Terminating");
         apply_finalizers(&mut object, options, false);
-        let waits = spec_finalizers || meta::finalizers(&object).next().is_some();
-        return if waits { Step::Mark(object) } else { Step::Remove(object) };
+        // Also one that nothing holds goes only with the next request.
+        return Step::Mark(object);
     }
     if spec_finalizers {
         return Step::Pending;
@@ -337,5 +352,15 @@ mod tests {
         };
         assert_eq!(marked.str_at(&["status", "phase"]), Some("Terminating"));
         assert_eq!(plan_namespace(&marked, &DeleteOptions::default(), now), Step::Pending);
+    }
+
+    #[test]
+    fn a_namespace_that_nothing_holds_goes_with_the_second_delete() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let value = Value::from_json(br#"{"metadata":{"name":"a"},"spec":{}}"#).unwrap();
+        let Step::Mark(marked) = plan_namespace(&value, &DeleteOptions::default(), now) else {
+            panic!("not marked")
+        };
+        assert!(matches!(plan_namespace(&marked, &DeleteOptions::default(), now), Step::Remove(_)));
     }
 }

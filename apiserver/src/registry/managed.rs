@@ -48,6 +48,8 @@ impl Versions for Served<'_> {
 /// The fields that upstream's strategy resets on writes through the subresource.
 fn reset_fields(resource: &Resource, subresource: &str) -> Set {
     match (subresource, resource.group(), resource.plural()) {
+        ("finalize", "", "namespaces") => Set::of_fields(&[&["status"]]),
+        // What is asked for never changes, so that nobody is said to own it.
         ("", "certificates.k8s.io", "certificatesigningrequests") => {
             Set::of_fields(&[&["spec"], &["status"]])
         }
@@ -124,8 +126,8 @@ impl Managers<'_> {
 
     /// A changed object: its writer owns what it changed.
     pub(crate) fn updated(&self, live: &Value, object: &mut Value, manager: &str) {
-        if self.subresource == "binding" {
-            // The node of a pod is nobody's: binding is the server's own doing.
+        if matches!(self.subresource, "binding" | "eviction") {
+            // The node of a pod and the reason of its eviction are nobody's: they are the server's own doing.
             const FIELDS: [&str; 2] = ["metadata", "managedFields"];
             match live.at(&FIELDS).cloned() {
                 Some(entries) => object.set_at(&FIELDS, entries),
@@ -199,7 +201,7 @@ pub(crate) fn ignore_times(object: &mut Value, live: &Value) {
     let same = |a: &Value, b: &Value, but: &str| match (a.as_object(), b.as_object()) {
         (Some(a), Some(b)) => {
             let rest = |o: &apimachinery::Object| o.keys().filter(|k| *k != but).count();
-            rest(a) == rest(b) && a.iter().all(|(k, v)| k == but || b.get(k) == Some(v))
+            rest(a) == rest(b) && a.iter().all(|(k, v)| k == but || b.get(k).is_some_and(|w| alike(v, w)))
         }
         _ => false,
     };
@@ -244,6 +246,24 @@ impl Applied {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Equality in which an empty list or map is the same as none: storage keeps no difference.
+fn alike(a: &Value, b: &Value) -> bool {
+    let hollow = |v: &Value| {
+        v.is_null()
+            || v.as_array().is_some_and(<[Value]>::is_empty)
+            || v.as_object().is_some_and(apimachinery::Object::is_empty)
+    };
+    match (a.as_object(), b.as_object()) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            a.iter().all(|(k, v)| b.get(k).is_some_and(|w| alike(v, w)))
+        }
+        _ => match (a.as_array(), b.as_array()) {
+            (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).all(|(a, b)| alike(a, b)),
+            _ => a == b || hollow(a) && hollow(b),
+        },
     }
 }
 

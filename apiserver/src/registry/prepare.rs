@@ -142,7 +142,7 @@ impl Registry {
         self.normalise(resource, object);
         let own = object.i64_at(&["metadata", "generation"]).unwrap_or(0);
         if matches!(resource.traits.generation, Generation::Counted | Generation::CountedFromZero)
-            && !matches!(context.subresource, "status" | "binding")
+            && !matches!(context.subresource, "status" | "binding" | "eviction")
             && own == old_generation
             && self.wants_something_else(resource, object, old)
         {

@@ -1,13 +1,15 @@
 //! Label and field selectors of a list or watch, matched against heads: no object is decoded for it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use apimachinery::selector::{FieldSelector, Selector};
 use apimachinery::{Status, Value};
-use store::Entry;
+use store::{Entry, Index};
 
 use super::head::{Head, Span};
-use super::selectable::{self, Absent};
+use super::selectable::{self, Absent, Selectable};
+use super::served::served_of;
 use super::{Registry, Resource};
 use crate::response::bad_request;
 
@@ -29,6 +31,22 @@ struct Term {
     negated: bool,
 }
 
+/// The field by which watchers of pods are told apart: each kubelet watches the pods of its node.
+const INDEXED: &str = "spec.nodeName";
+
+/// The View's index of pods by their node.
+pub(crate) fn index(pods: Arc<Resource>) -> Index {
+    let at = selectable::of(pods.group(), pods.plural())
+        .iter()
+        .find(|s| s.label == INDEXED)
+        .map(|s| head_fields(&pods, s))
+        .expect("pods are selected by their node");
+    Index::new(&pods.prefix.clone(), move |entry| {
+        let served = served_of(&pods, entry)?;
+        Some(field(&served.head, &entry.value, &at, Absent::Empty).into_owned())
+    })
+}
+
 /// What a list or watch lets through.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
@@ -36,6 +54,8 @@ pub struct Selection {
     fields: Vec<Term>,
     /// The one name that can match, when the fields say so.
     pub name: Option<String>,
+    /// The one value of the View's index that can match, when the fields say so.
+    pub(crate) indexed: Option<String>,
 }
 
 impl Selection {
@@ -56,7 +76,13 @@ impl Selection {
             .iter()
             .find(|t| matches!(t.place, Place::Name) && !t.negated && !t.value.is_empty())
             .map(|t| t.value.clone());
-        Ok(Self { labels: (!selector.is_empty()).then_some(selector), fields: terms, name })
+        let indexed = parsed
+            .terms
+            .iter()
+            .filter(|_| (resource.group(), resource.plural()) == ("", "pods"))
+            .find(|t| t.field == INDEXED && !t.negated)
+            .map(|t| t.value.clone());
+        Ok(Self { labels: (!selector.is_empty()).then_some(selector), fields: terms, name, indexed })
     }
 
     /// Everything matches.
@@ -100,8 +126,12 @@ fn place(resource: &Resource, label: &str) -> Result<Place, Status> {
     if field.paths[0] == ["metadata", "name"] {
         return Ok(Place::Name);
     }
-    let indices = field.paths.iter().filter_map(|p| resource.field_paths.iter().position(|q| q == p));
-    Ok(Place::Fields(indices.collect(), field.absent))
+    Ok(Place::Fields(head_fields(resource, field), field.absent))
+}
+
+/// Where a head keeps a selectable field.
+fn head_fields(resource: &Resource, field: &Selectable) -> Vec<usize> {
+    field.paths.iter().filter_map(|p| resource.field_paths.iter().position(|q| q == p)).collect()
 }
 
 fn custom_place(

@@ -51,21 +51,26 @@ impl Form {
     }
 }
 
+/// What is kept beside the entry, made now if nobody has asked before. `None` for bytes that are no object.
+pub(crate) fn served_of(resource: &Resource, entry: &Entry) -> Option<Arc<Served>> {
+    let slot = entry.cache();
+    if let Some(kept) = slot.get() {
+        return Arc::clone(kept).downcast::<Served>().ok();
+    }
+    let head = Head::scan(&entry.value, &resource.field_paths, resource.info.custom)?;
+    let served = Arc::new(Served { head, other: Mutex::default(), value: OnceLock::new() });
+    let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&served) as _;
+    match slot.set(shared) {
+        Ok(()) => Some(served),
+        // Somebody was faster; theirs is as good.
+        Err(_) => slot.get().cloned().and_then(|kept| kept.downcast::<Served>().ok()),
+    }
+}
+
 impl Registry {
-    /// What is kept beside the entry, made now if nobody has asked before. `None` for bytes that are no object.
+    /// What is kept beside the entry; see [`served_of`].
     pub(crate) fn served_of(&self, resource: &Resource, entry: &Entry) -> Option<Arc<Served>> {
-        let slot = entry.cache();
-        if let Some(kept) = slot.get() {
-            return Arc::clone(kept).downcast::<Served>().ok();
-        }
-        let head = Head::scan(&entry.value, &resource.field_paths, resource.info.custom)?;
-        let served = Arc::new(Served { head, other: Mutex::default(), value: OnceLock::new() });
-        let shared: Arc<dyn Any + Send + Sync> = Arc::clone(&served) as _;
-        match slot.set(shared) {
-            Ok(()) => Some(served),
-            // Somebody was faster; theirs is as good.
-            Err(_) => slot.get().cloned().and_then(|kept| kept.downcast::<Served>().ok()),
-        }
+        served_of(resource, entry)
     }
 
     /// The object in the version that the resource is served in.

@@ -106,7 +106,7 @@ impl Eviction {
                 "message": "Eviction API: evicting",
             }),
         );
-        let marked = self.objects.update("", "pods", namespace, name, "status", pod).await?;
+        let marked = self.objects.update("", "pods", namespace, name, "eviction", pod).await?;
         Ok(Some(meta(&marked, "resourceVersion").to_owned()))
     }
 

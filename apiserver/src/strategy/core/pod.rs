@@ -81,8 +81,8 @@ impl Strategy for Pod {
     fn validate_update(&self, ctx: &StrategyContext<'_>, pod: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
         match ctx.subresource {
-            // The binding has been checked by who made it.
-            "binding" => {}
+            // Bindings and evictions have been checked by who made them.
+            "binding" | "eviction" => {}
             "status" => update::status(&mut errors, pod, old),
             "ephemeralcontainers" => {
                 errors = validated(pod);

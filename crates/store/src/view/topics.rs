@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::WatchEvent;
 use super::dirs::parents;
 use super::index::{Index, is_indexed};
-use super::WatchEvent;
 use crate::backend::{Key, Revision};
 
 /// Positions in a topic start here, so that older events can be put before those that are there.

@@ -98,9 +98,17 @@ async fn run(args: &Args) -> Result<()> {
                 files::request_line(&server, &line, &line.to_string()).await?;
             }
         }
+        // The recorder's server had been running for longer than history is kept.
+        let mut server = server.restart(None).await?;
+        let mut compacting = false;
         let mut verdicts = Vec::new();
         for line in files::lines(&args.dir.join(format!("{file}.jsonl")))? {
-            if line["scenario"].as_str().is_some_and(|n| n.contains(&args.name)) {
+            let name = line["scenario"].as_str().unwrap_or_default();
+            if name.contains(&args.name) {
+                if name.starts_with("compaction/") != compacting {
+                    compacting = !compacting;
+                    server = server.restart(compacting.then_some(scenario::COMPACTION_INTERVAL)).await?;
+                }
                 verdicts.push(scenario::replay(&server, &line).await?);
             }
         }

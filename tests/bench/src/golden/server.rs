@@ -1,6 +1,7 @@
 //! The server that a replay talks to: ours, in this process, on the memory backend.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -51,24 +52,48 @@ impl Answer {
 /// The port of the recorded server, which stands in its objects.
 const PORT: u16 = 27443;
 
+/// What the recordings' server knew of users by their tokens.
+const TOKENS: &str = "usertoken,bob,bob-uid,devs";
+
+/// Where the server was that recorded scenarios.
+const SCENARIOS_ADDRESS: &str = "192.0.2.2:28443";
+
+/// Which of the recorded servers ours is to be like.
+#[derive(Clone, Copy, Debug, Default)]
+struct Like {
+    every_api: bool,
+    scenarios: bool,
+    compaction_interval: Option<Duration>,
+}
+
 /// A server as a real one, with the recordings' service range, in memory.
 async fn start(
     env: env::Env,
+    store: Arc<dyn store::Backend>,
+    like: Like,
     tasks: component::Tasks,
-    every_api: bool,
-) -> Result<std::sync::Arc<apiserver::ApiServer>> {
+) -> Result<Arc<apiserver::ApiServer>> {
     let authority = pki::Authority::create("golden", env.clock.now())?;
     let ca_pem = authority.certificate_pem();
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
     // The recorded server knew its users by tokens: it had no authority of clients to publish.
     let range = ["10.96.0.0/16".to_owned()];
     let bootstrap = apiserver::assembly::bootstrap_config(&env, address, PORT, &range, "")?;
+    let default = apiserver::Config::default();
     let assembly = apiserver::assembly::Assembly {
         config: apiserver::Config {
             features: apiserver::cli::features("")?,
-            advertise_address: format!("{address}:{PORT}"),
-            runtime_config: if every_api { RuntimeConfig::everything() } else { RuntimeConfig::default() },
-            ..apiserver::Config::default()
+            advertise_address: match like.scenarios {
+                true => SCENARIOS_ADDRESS.into(),
+                false => format!("{address}:{PORT}"),
+            },
+            tokens: Some(Arc::new(apiserver::auth::token_file::TokenFile::parse(TOKENS)?)),
+            compaction_interval: like.compaction_interval.unwrap_or(default.compaction_interval),
+            runtime_config: match like.every_api {
+                true => RuntimeConfig::everything(),
+                false => RuntimeConfig::default(),
+            },
+            ..default
         },
         client_ca_pem: ca_pem.to_owned(),
         token_key: pki::TokenKey::generate()?,
@@ -77,31 +102,41 @@ async fn start(
         bootstrap,
         node_ports: apiserver::alloc::NODE_PORTS,
     };
-    Ok(apiserver::assembly::start(assembly, env, store::memory(), tasks).await?)
+    Ok(apiserver::assembly::start(assembly, env, store, tasks).await?)
 }
 
 /// A fresh API server.
 #[derive(Debug)]
 pub struct Server {
-    server: std::sync::Arc<apiserver::ApiServer>,
+    server: Arc<apiserver::ApiServer>,
+    store: Arc<dyn store::Backend>,
     tasks: component::Tasks,
 }
 
 impl Server {
     pub async fn start() -> Result<Self> {
-        Self::with(false).await
+        Self::start_on(store::memory(), Like::default()).await
     }
 
     /// One that serves every API that there is, not only what is on by default.
     pub async fn with_every_api() -> Result<Self> {
-        Self::with(true).await
+        Self::start_on(store::memory(), Like { every_api: true, ..Like::default() }).await
     }
 
-    async fn with(every_api: bool) -> Result<Self> {
-        let env = env::Env::real();
+    async fn start_on(store: Arc<dyn store::Backend>, like: Like) -> Result<Self> {
         let tasks = component::Tasks::new("golden");
-        let server = start(env, tasks.clone(), every_api).await.context("start the API server")?;
-        Ok(Self { server, tasks })
+        let server = start(env::Env::real(), Arc::clone(&store), like, tasks.clone())
+            .await
+            .context("start the API server")?;
+        Ok(Self { server, store, tasks })
+    }
+
+    /// The server as the one that recorded scenarios, after a while: with its objects, and without the history of how
+    /// they came to be.
+    pub async fn restart(self, compaction_interval: Option<Duration>) -> Result<Self> {
+        let store = Arc::clone(&self.store);
+        self.stop().await;
+        Self::start_on(store, Like { scenarios: true, compaction_interval, ..Like::default() }).await
     }
 
     pub async fn stop(self) {
@@ -133,6 +168,11 @@ impl Server {
         }
         if request.user == "(bad token)" {
             builder = builder.header(http::header::AUTHORIZATION, "Bearer nobody-knows-this");
+        }
+        // A step with a credential of its own, also an empty one, is nobody until that is looked at.
+        if request.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+            let body = apiserver::response::Body::from(bytes::Bytes::from(request.body.clone()));
+            return Ok(self.server.handle(builder.body(body).context("build the request")?).await);
         }
         let built: TransportRequest =
             builder.body(request.body.clone().into()).context("build the request")?;

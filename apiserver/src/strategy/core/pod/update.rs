@@ -259,14 +259,8 @@ pub(super) fn resize(errors: &mut Errors, new: &Value, old: &Value) {
     }
 }
 
-/// Puts cpu, memory and the resize policy back to what they were, so that only what may not change is left different.
+/// Puts cpu and memory back to what they were, so that only what may not change is left different.
 fn keep_compute(container: &mut Value, before: &Value) {
-    match before.get("resizePolicy") {
-        Some(policy) => container.set_at(&["resizePolicy"], policy.clone()),
-        None => {
-            container.remove_at(&["resizePolicy"]);
-        }
-    }
     for kind in ["limits", "requests"] {
         for name in ["cpu", "memory"] {
             let path = ["resources", kind, name];
