@@ -109,7 +109,7 @@ fn resources(value: &Value) -> (Amounts, Amounts) {
 
 fn add(sum: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
-        let total = sum.get(name).map_or_else(|| amount.clone(), |have| have.clone() + amount.clone());
+        let total = sum.get(name).map_or(*amount, |have| *have + *amount);
         sum.insert(name.clone(), total);
     }
 }

@@ -334,12 +334,8 @@ pub fn validate_object_meta_update(new: &Value, old: &Value, built_in: bool, pat
             errors.push(FieldError::invalid(&path.child(field), value(new), "field is immutable"));
         }
     }
-    // Upstream checks these once for any object and once for a changed one.
-    for _ in 0..if built_in { 2 } else { 1 } {
-        errors.extend(validate_maps_and_owners(new, path));
-        errors
-            .extend(validate_managed_fields(new.array_at(&["managedFields"]), &path.child("managedFields")));
-    }
+    errors.extend(validate_maps_and_owners(new, path));
+    errors.extend(validate_managed_fields(new.array_at(&["managedFields"]), &path.child("managedFields")));
     if built_in {
         errors.extend(validate_finalizers_of_built_ins(new, path));
     }
