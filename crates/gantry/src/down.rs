@@ -85,7 +85,12 @@ async fn remove_containers(state: &State) -> Vec<String> {
     if !had_any {
         return Vec::new();
     }
-    if let Err(error) = containerd::ensure(state).await {
+    // The run directory is gone after a reboot and after `down --keep-data`; containerd needs one.
+    let started = match state.create() {
+        Ok(()) => containerd::ensure(state).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = started {
         return vec![format!("start containerd to remove its containers: {error}")];
     }
     match runtime::remove_all(&state.containerd_socket()).await {
