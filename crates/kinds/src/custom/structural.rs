@@ -96,7 +96,7 @@ fn openapi(schema: &Value, path: &Path, errors: &mut Vec<FieldError>) {
             forbid(key, why);
         }
     }
-    if schema.array_at(&["x-kubernetes-validations"]).first().is_some() {
+    if !schema.array_at(&["x-kubernetes-validations"]).is_empty() {
         let why = "CEL validation rules are not supported by this server yet";
         forbid("x-kubernetes-validations", why);
     }
