@@ -114,6 +114,9 @@ pub async fn start(
     bootstrap::run(server.objects(), &bootstrap, now)
         .await
         .map_err(|status| AssemblyError::Bootstrap(status.message))?;
+    bootstrap::api_services::ensure_all(&*server.objects(), &server.registry().served())
+        .await
+        .map_err(|status| AssemblyError::Bootstrap(status.message))?;
     let objects = server.objects();
     let (rng, clock) = (Arc::clone(&own_env.rng), Arc::clone(&own_env.clock));
     let services = alloc::Services::new(Arc::clone(&objects), own_ranges, rng, clock);

@@ -5,6 +5,7 @@
 //! once, so that the store commits it in a few groups instead of two hundred writes in a row. Nothing that a user changed
 //! is taken back, but for the address of the server itself.
 
+pub mod api_services;
 pub mod flow;
 pub mod policy;
 
@@ -26,6 +27,11 @@ pub const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "default
 const DISCOVERY: &str = "discovery.k8s.io";
 const FLOW: &str = "flowcontrol.apiserver.k8s.io";
 const NETWORKING: &str = "networking.k8s.io";
+/// The managers of fields as whom the server's parts write.
+const OWN: &str = "kube-apiserver";
+const FLOW_PRODUCER: &str = "api-priority-and-fairness-config-producer-v1";
+const FLOW_CONSUMER: &str = "api-priority-and-fairness-config-consumer-v1";
+const CIDR_CONTROLLER: &str = "kubernetes-service-cidr-controller";
 
 /// What this server is called and where it is.
 #[derive(Clone, Debug)]
@@ -64,12 +70,22 @@ pub async fn run(objects: Arc<dyn Objects>, config: &Config, now: Timestamp) -> 
         work.push(Box::pin(ensure(objects, "scheduling.k8s.io", "priorityclasses", "", class)));
     }
     for level in flow::priority_levels() {
-        work.push(Box::pin(ensure(objects, FLOW, "prioritylevelconfigurations", "", level)));
+        work.push(Box::pin(ensure_by(
+            objects,
+            FLOW_PRODUCER,
+            FLOW,
+            "prioritylevelconfigurations",
+            "",
+            level,
+        )));
     }
     for schema in flow::flow_schemas(&time(now)) {
-        work.push(Box::pin(ensure_with_status(objects, FLOW, "flowschemas", schema)));
+        let managers = (FLOW_PRODUCER, FLOW_CONSUMER);
+        work.push(Box::pin(ensure_with_status(objects, managers, FLOW, "flowschemas", schema)));
     }
-    work.push(Box::pin(ensure_with_status(objects, NETWORKING, "servicecidrs", service_cidr(config, now))));
+    let cidr = service_cidr(config, now);
+    let managers = (OWN, CIDR_CONTROLLER);
+    work.push(Box::pin(ensure_with_status(objects, managers, NETWORKING, "servicecidrs", cidr)));
     work.push(Box::pin(ensure(objects, "", "services", "default", kubernetes_service(config))));
     if config.advertise_address.is_loopback() {
         // No endpoint may be a loopback address: pods would reach themselves. Clients on this host are served all the same.
@@ -145,32 +161,49 @@ async fn ensure(
     namespace: &str,
     object: Value,
 ) -> Result<(), Status> {
+    ensure_by(objects, OWN, group, resource, namespace, object).await
+}
+
+/// As [`ensure`], in the name of one of the server's parts.
+async fn ensure_by(
+    objects: &dyn Objects,
+    manager: &str,
+    group: &str,
+    resource: &str,
+    namespace: &str,
+    object: Value,
+) -> Result<(), Status> {
     if objects.get(group, resource, namespace, meta(&object, "name")).is_some() {
         return Ok(());
     }
-    unless_exists(objects.create(group, resource, namespace, object).await)
+    unless_exists(objects.create_by(manager, group, resource, namespace, object).await)
 }
 
-/// Creates a cluster-scoped object and then writes the status that it carries, which creation drops.
+/// Creates a cluster-scoped object and then applies the status that it carries, which creation drops. `managers` are those
+/// of the object and of its status.
 async fn ensure_with_status(
     objects: &dyn Objects,
+    managers: (&str, &str),
     group: &str,
     resource: &str,
     object: Value,
 ) -> Result<(), Status> {
     let name = meta(&object, "name").to_owned();
-    let status = object.get("status").cloned().unwrap_or_default();
-    let mut current = match objects.get(group, resource, "", &name) {
+    let mut applied = Value::object();
+    for key in ["apiVersion", "kind", "status"] {
+        applied.set_at(&[key], object.get(key).cloned().unwrap_or_default());
+    }
+    applied.set_at(&["metadata", "name"], name.as_str());
+    match objects.get(group, resource, "", &name) {
         Some(found) if found.at(&["status", "conditions"]).is_some() => return Ok(()),
-        Some(found) => Arc::unwrap_or_clone(found),
-        None => match objects.create(group, resource, "", object).await {
-            Ok(created) => created,
+        Some(_) => {}
+        None => match objects.create_by(managers.0, group, resource, "", object).await {
+            Ok(_) => {}
             Err(status) if status.reason == "AlreadyExists" => return Ok(()),
             Err(status) => return Err(status),
         },
-    };
-    current.set_at(&["status"], status);
-    objects.update(group, resource, "", &name, "status", current).await.map(|_| ())
+    }
+    objects.apply_status(managers.1, group, resource, &name, applied).await.map(|_| ())
 }
 
 /// Creates the object, or brings the named top-level fields of an existing one to what is wanted.
@@ -247,7 +280,6 @@ fn service_cidr(config: &Config, now: Timestamp) -> Value {
             "type": "Ready",
             "status": "True",
             "lastTransitionTime": (time(now)),
-            "reason": "",
             "message": "Kubernetes default Service CIDR is ready",
         }] },
     })
@@ -265,8 +297,6 @@ fn kubernetes_service(config: &Config) -> Value {
         "spec": {
             "ports": [{ "name": "https", "protocol": "TCP", "port": 443, "targetPort": (i64::from(config.port)) }],
             "clusterIP": (config.kubernetes_ip.to_string()),
-            "clusterIPs": [(config.kubernetes_ip.to_string())],
-            "ipFamilies": [(family(config.kubernetes_ip))],
             "ipFamilyPolicy": "SingleStack",
             "internalTrafficPolicy": "Cluster",
             "sessionAffinity": "None",

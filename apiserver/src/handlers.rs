@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub mod body;
+pub(crate) mod component_status;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod listing;
@@ -121,6 +122,9 @@ async fn dispatch(
         && let Some(special) = server.registry().special(id.0, id.1, id.2)
     {
         return write::special(server, resource, call, body, special).await;
+    }
+    if id == ("", "componentstatuses", "") {
+        return component_status::answer(server, resource, call).await;
     }
     if resource.info.stored.is_none() {
         let known = ["controller-manager", "scheduler", "etcd-0"].contains(&call.info.name.as_str());

@@ -159,6 +159,8 @@ pub(crate) fn answer(server: &Arc<ApiServer>, call: &Call, path: &str) -> Respon
         "/openapi/v2" => v2(openapi, call),
         _ => match path.strip_prefix("/openapi/v3/") {
             Some(rest) => match openapi.v3(rest) {
+                // An address with another hash is that of an older document.
+                Some((_, hash)) if !["", &hash].contains(&call.query.text("hash")) => moved(rest, &hash),
                 Some((value, hash)) => document(call, negotiate::JSON, value.to_json(), &hash),
                 None => not_found(),
             },
@@ -187,8 +189,30 @@ fn v2(openapi: &OpenApi, call: &Call) -> Response {
     response
 }
 
+/// Whether the client has the document of that hash.
+fn is_known(call: &Call, hash: &str) -> bool {
+    let wanted = |tag: &str| {
+        let tag = tag.trim();
+        tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == hash
+    };
+    call.header(header::IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(wanted))
+}
+
+/// Sends on to the address with the newest hash.
+fn moved(path: &str, hash: &str) -> Response {
+    let mut response = response::text(StatusCode::MOVED_PERMANENTLY, "");
+    if let Ok(place) = HeaderValue::from_str(&format!("/openapi/v3/{path}?hash={hash}")) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
 fn document(call: &Call, media_type: &'static str, body: Vec<u8>, hash: &str) -> Response {
-    let mut response = crate::handlers::render::finish(call, StatusCode::OK, negotiate::Encoding::Json, body);
+    let mut response = if is_known(call, hash) {
+        response::with_body(StatusCode::NOT_MODIFIED, media_type, "")
+    } else {
+        crate::handlers::render::finish(call, StatusCode::OK, negotiate::Encoding::Json, body)
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{hash}\"")) {

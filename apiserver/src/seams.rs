@@ -224,6 +224,28 @@ pub trait Objects: Send + Sync + fmt::Debug {
         namespace: &'a str,
         object: Value,
     ) -> BoxFuture<'a, Result<Value, Status>>;
+    /// As `create`, with another manager of fields than the server itself.
+    fn create_by<'a>(
+        &'a self,
+        _manager: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        self.create(group, resource, namespace, object)
+    }
+    /// Applies the status that `object` carries, as `manager`, to a stored object of a cluster-scoped resource.
+    fn apply_status<'a>(
+        &'a self,
+        _manager: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        name: &'a str,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        self.update(group, resource, "", name, "status", object)
+    }
     /// Replaces (guarded by `metadata.resourceVersion` when it is set); `subresource` may be empty, `status`, or another
     /// one's name (`binding`), by which spec and status are replaced at once and the strategy knows what is going on.
     fn update<'a>(

@@ -161,6 +161,44 @@ impl Objects for Registry {
         })
     }
 
+    fn create_by<'a>(
+        &'a self,
+        manager: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        mut object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            let resource = &*self.own_resource(group, resource)?;
+            self.complete_own(resource, &mut object)?;
+            let (user, options, mut warnings) = (self.own_user(), WriteOptions::own_by(manager), Vec::new());
+            let mut context = own_context(&user, &options, &mut warnings);
+            let written = self.create(resource, namespace, object, &mut context).await?;
+            Ok(self.written_value(&written))
+        })
+    }
+
+    fn apply_status<'a>(
+        &'a self,
+        manager: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        name: &'a str,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            let resource = &*self.own_resource(group, resource)?;
+            let (user, options, mut warnings) =
+                (self.own_user(), WriteOptions::own_apply(manager), Vec::new());
+            let mut context = own_context(&user, &options, &mut warnings);
+            let target = Target { resource, namespace: "", name, subresource: "status" };
+            let patch = super::managed::Applied { sent: object, problems: Vec::new() };
+            let written = self.apply(target, patch, &|| Ok(()), &mut context).await?;
+            Ok(self.written_value(&written))
+        })
+    }
+
     fn update<'a>(
         &'a self,
         group: &'a str,

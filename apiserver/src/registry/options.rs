@@ -65,6 +65,16 @@ impl WriteOptions {
         Self { field_manager: "kube-apiserver".into(), kind: "CreateOptions", ..Self::default() }
     }
 
+    /// Those of a part of the server with a manager of its own.
+    pub(crate) fn own_by(manager: &str) -> Self {
+        Self { field_manager: manager.to_owned(), ..Self::own() }
+    }
+
+    /// Those of server-side apply by a part of the server.
+    pub(crate) fn own_apply(manager: &str) -> Self {
+        Self { force: true, kind: "PatchOptions", ..Self::own_by(manager) }
+    }
+
     fn parse(query: &Query, kind: &'static str, patch: Option<PatchType>) -> Result<Self, Status> {
         let mut errors = Vec::new();
         if let Some(patch) = patch {

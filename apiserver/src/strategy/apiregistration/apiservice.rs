@@ -4,6 +4,7 @@ use apimachinery::{FieldError, Path, Value, meta, names};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, problems};
+use crate::value;
 use crate::values::text;
 
 #[derive(Debug)]
@@ -15,6 +16,20 @@ const VERSION_PRIORITY_END: i64 = 1000;
 impl Strategy for ApiService {
     fn resource(&self) -> (&'static str, &'static str) {
         ("apiregistration.k8s.io", "apiservices")
+    }
+
+    /// What is served here is available at once; of a service the aggregator will say.
+    fn prepare_create(&self, ctx: &StrategyContext<'_>, object: &mut Value) {
+        if object.at(&["spec", "service"]).is_none_or(Value::is_null) {
+            let condition = value!({
+                "type": "Available",
+                "status": "True",
+                "lastTransitionTime": (apimachinery::time::format_time(ctx.now)),
+                "reason": "Local",
+                "message": "Local APIServices are always available",
+            });
+            object.set_at(&["status", "conditions"], vec![condition]);
+        }
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
