@@ -91,8 +91,11 @@ impl Authenticator for TokenFile {
 mod tests {
     use super::*;
 
+    /// Token, name, uid and groups.
+    type Line<'a> = (&'a str, &'a str, &'a str, &'a [&'a str]);
+
     #[track_caller]
-    fn check(text: &str, expected: Result<&[(&str, &str, &str, &[&str])], &str>) {
+    fn check(text: &str, expected: Result<&[Line<'_>], &str>) {
         let got = TokenFile::parse(text);
         match (got, expected) {
             (Ok(file), Ok(expected)) => {
