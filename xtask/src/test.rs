@@ -62,7 +62,8 @@ fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
         )
     })?;
     let long: &[(&str, &str)] = if args.long { &[("GANTRY_TEST_LONG", "1")] } else { &[] };
-    let nextest = ["nextest", "run", "--workspace", "--cargo-profile", "ci", "--locked"];
+    // All failures of a run at once: each run costs minutes.
+    let nextest = ["nextest", "run", "--workspace", "--cargo-profile", "ci", "--locked", "--no-fail-fast"];
     step("unit, integration and simulation tests", &mut || {
         let mut all = nextest.to_vec();
         all.extend(["-E", WITHOUT_CONTAINERS]);

@@ -202,7 +202,11 @@ impl FieldManager<'_> {
         let Ok((mut updated, comparison)) = self.retire(live, new, managed.clone(), None) else {
             return managed;
         };
-        let taken = comparison.modified.union(&comparison.added).difference(&Set::of_fields(NEVER_OWNED));
+        let mut taken = match comparison.modified.is_empty() {
+            true => comparison.added,
+            false => comparison.modified.union(&comparison.added),
+        };
+        taken.subtract(&Set::of_fields(NEVER_OWNED));
         if !taken.is_empty() {
             let id = Id::new(manager, Operation::Update, self.api_version, self.subresource);
             let set = match updated.find(&id) {

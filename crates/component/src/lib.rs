@@ -4,6 +4,7 @@
 pub mod config;
 pub mod flags;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod run;
 pub mod serving;

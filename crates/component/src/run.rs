@@ -29,6 +29,7 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     logging::init(log);
+    crate::memory::small_pages();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

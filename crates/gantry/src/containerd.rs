@@ -86,14 +86,15 @@ pub async fn keep(state: &State) {
 #[allow(clippy::disallowed_methods, reason = "a process that outlives us is not one that runs to its end")]
 fn spawn_detached(program: &Path, config: &Path, out: fs::File, err: fs::File) -> io::Result<ProcessId> {
     use std::os::unix::process::CommandExt as _;
-    let mut child = std::process::Command::new(program)
+    let mut command = std::process::Command::new(program);
+    command
         .arg("--config")
         .arg(config)
         .stdin(std::process::Stdio::null())
         .stdout(out)
         .stderr(err)
-        .process_group(0)
-        .spawn()?;
+        .process_group(0);
+    let mut child = component::memory::as_the_host_has_it(|| command.spawn())?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     match ProcessId::of(pid) {
         Some(id) => {

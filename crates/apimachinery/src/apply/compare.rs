@@ -23,10 +23,8 @@ impl Comparison {
 
     /// Takes the fields away, and all that is below them.
     pub(super) fn exclude(mut self, fields: &Set) -> Self {
-        if !fields.is_empty() {
-            for set in [&mut self.added, &mut self.modified, &mut self.removed] {
-                *set = set.recursive_difference(fields);
-            }
+        for set in [&mut self.added, &mut self.modified, &mut self.removed] {
+            set.subtract_recursively(fields);
         }
         self
     }

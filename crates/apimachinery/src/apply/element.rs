@@ -78,7 +78,13 @@ impl Element {
     /// As a key of fieldsV1.
     pub(super) fn to_text(&self) -> CompactString {
         match self {
-            Self::Field(name) => compact_str::format_compact!("f:{name}"),
+            Self::Field(name) => {
+                // Every field of every write comes by here: no formatting.
+                let mut text = CompactString::with_capacity(2 + name.len());
+                text.push_str("f:");
+                text.push_str(name);
+                text
+            }
             Self::Key(keys) => {
                 let object: Value =
                     keys.iter().map(|(name, value)| (name.as_str(), value.0.clone())).collect();

@@ -171,6 +171,31 @@ impl Set {
         })
     }
 
+    /// `difference` with a small set, in place: what stays is not copied.
+    pub(super) fn subtract(&mut self, few: &Set) {
+        for gone in &few.nodes {
+            let Ok(at) = self.find(&gone.element) else { continue };
+            let node = &mut self.nodes[at];
+            node.member &= !gone.member;
+            node.children.subtract(&gone.children);
+            if !node.member && node.children.is_empty() {
+                self.nodes.remove(at);
+            }
+        }
+    }
+
+    /// `recursive_difference` with a small set, in place.
+    pub(super) fn subtract_recursively(&mut self, few: &Set) {
+        for gone in &few.nodes {
+            let Ok(at) = self.find(&gone.element) else { continue };
+            let node = &mut self.nodes[at];
+            node.children.subtract_recursively(&gone.children);
+            if gone.member || (!node.member && node.children.is_empty()) {
+                self.nodes.remove(at);
+            }
+        }
+    }
+
     /// The members that have no members below them.
     pub fn leaves(&self) -> Set {
         let nodes = self.nodes.iter().map(|node| Node {
@@ -240,10 +265,10 @@ impl Set {
         let own = usize::from(member && !self.is_empty());
         let mut object = Object::with_capacity(self.nodes.len() + own);
         if own > 0 {
-            object.insert_owned(".".into(), Value::object());
+            object.push(".".into(), Value::object());
         }
         for node in &self.nodes {
-            object.insert_owned(node.element.to_text(), node.children.object(node.member).into());
+            object.push(node.element.to_text(), node.children.object(node.member).into());
         }
         object
     }

@@ -173,6 +173,12 @@ fn laws_of_the_algebra() {
         assert_eq!(a.intersection(&b), b.intersection(&a));
         assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));
         assert_eq!(a.difference(&b).union(&a.intersection(&b)), a);
+        let mut rest = a.clone();
+        rest.subtract(&b);
+        assert_eq!(rest, a.difference(&b));
+        let mut rest = a.clone();
+        rest.subtract_recursively(&b);
+        assert_eq!(rest, a.recursive_difference(&b));
         assert_eq!(a.difference(&b).intersection(&b), Set::new());
         assert_eq!(a.intersection(&b.union(&c)), a.intersection(&b).union(&a.intersection(&c)));
         assert_eq!(a.difference(&a), Set::new());

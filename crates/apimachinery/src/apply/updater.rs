@@ -124,7 +124,8 @@ impl FieldManager<'_> {
             .map_err(|why| ApplyError::Plain(format!("failed to merge config: {why}")))?;
         let id = Id::new(manager, Operation::Apply, self.api_version, self.subresource);
         let last = managed.find(&id).cloned();
-        let set = extract::field_set(types, self.ty, applied).recursive_difference(self.reset);
+        let mut set = extract::field_set(types, self.ty, applied);
+        set.subtract_recursively(self.reset);
         let mut managed = managed.clone();
         managed.put(Manager {
             id: id.clone(),
@@ -140,7 +141,7 @@ impl FieldManager<'_> {
         // Not the comparison: another order of items is a change too.
         let changed = !same(live, &merged);
         if let Some(own) = managed.0.iter_mut().find(|m| m.id == id) {
-            own.set = own.set.difference(&Set::of_fields(NEVER_OWNED));
+            own.set.subtract(&Set::of_fields(NEVER_OWNED));
             if changed {
                 own.time = Some(self.now_text());
             }

@@ -70,7 +70,8 @@ impl Object {
         }
     }
 
-    fn push(&mut self, key: CompactString, value: Value) {
+    /// Appends a member whose name is not there yet, as the caller knows.
+    pub(crate) fn push(&mut self, key: CompactString, value: Value) {
         if let Some(index) = &mut self.index {
             index.at.insert(key.clone(), self.entries.len());
         }

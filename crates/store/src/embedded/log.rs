@@ -23,6 +23,8 @@ const VERSION: u64 = 1;
 const RECORD_SEGMENT: u8 = 1;
 const RECORD_HARD_STATE: u8 = 2;
 const RECORD_ENTRY: u8 = 3;
+/// What a record takes besides its data, a hard state after it and a frame's end included.
+const RECORD_ROOM: usize = 64;
 
 /// What a member must not forget: the term it is in and whom it voted for; and how far it knew the log to be committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +66,8 @@ impl Batch {
 
     pub(super) fn entry(&mut self, index: u64, term: u64, kind: u8, data: &[u8]) {
         let out = self.frame();
+        // With what ends the frame: a large frame is not to be moved for its last byte.
+        out.reserve(data.len() + RECORD_ROOM);
         out.push(RECORD_ENTRY);
         put_u64(out, index);
         put_u64(out, term);
