@@ -2,7 +2,12 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use apiserver::{Plugins, strategy};
+use futures::future::BoxFuture;
 use serde_json::json;
+use store::{Backend, Op, Outcome, Revision, StoreError, Subscription, Txn};
 use support::Cluster;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -291,4 +296,47 @@ async fn routes_that_are_not_there() {
         let answer = cluster.raw(method, path, &[], "").await;
         assert_eq!(answer.code, code, "{method} {path}");
     }
+}
+
+/// A store in which somebody else always deletes a little earlier.
+#[derive(Debug)]
+struct Overtaken(Arc<dyn Backend>);
+
+impl Backend for Overtaken {
+    fn commit(&self, txn: Txn) -> BoxFuture<'_, Result<Outcome, StoreError>> {
+        Box::pin(async move {
+            if txn.ops.iter().all(|op| matches!(op, Op::Delete { .. })) {
+                self.0.commit(Txn { guards: Vec::new(), ops: txn.ops.clone() }).await?;
+            }
+            self.0.commit(txn).await
+        })
+    }
+    fn barrier(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        self.0.barrier()
+    }
+    fn subscribe(&self) -> BoxFuture<'_, Result<Subscription, StoreError>> {
+        self.0.subscribe()
+    }
+    fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.compact(revision)
+    }
+}
+
+/// The end of a graceful deletion is two transactions. A kubelet that sees the first may be quicker with the second.
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_another_finishes_has_succeeded() {
+    let plugins = Plugins { strategies: strategy::all(), ..Plugins::default() };
+    let cluster = Cluster::on(Arc::new(Overtaken(store::memory())), Box::new(|_| plugins)).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({
+        "metadata": {"name": "raced"},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "i"}]},
+    });
+    cluster.post(pods, pod).await.expect_code(201);
+    let deleted = cluster.delete(&format!("{pods}/raced")).await.expect_code(200);
+    assert_eq!(deleted["metadata"]["deletionGracePeriodSeconds"], 0);
+    cluster.get(&format!("{pods}/raced")).await.expect_code(404);
+    // Without a first transaction there is nothing that was ours.
+    cluster.post(MAPS, json!({"metadata": {"name": "raced"}})).await.expect_code(201);
+    cluster.delete(&format!("{MAPS}/raced")).await.expect_code(404);
 }

@@ -56,11 +56,23 @@ impl Registry {
         let key: store::Key = target.key().into();
         let resource = target.resource;
         self.linearize().await?;
+        let mut finishing: Option<Deleted> = None;
         for _ in 0..ATTEMPTS_MAX {
-            let entry = self.view.get(&key).ok_or_else(|| target.not_found())?;
-            let old = self
-                .decoded(resource, &entry)
-                .ok_or_else(|| Status::internal("the stored object cannot be decoded"))?;
+            let entry = self.view.get(&key);
+            let old = match &entry {
+                Some(entry) => Some(
+                    self.decoded(resource, entry)
+                        .ok_or_else(|| Status::internal("the stored object cannot be decoded"))?,
+                ),
+                None => None,
+            };
+            // Between our two transactions somebody else, the node's kubelet most often, may have finished what we began.
+            if let Some(ours) = finishing
+                .take_if(|ours| old.as_ref().is_none_or(|old| meta::uid(old) != meta::uid(&ours.object)))
+            {
+                return Ok(ours);
+            }
+            let (Some(entry), Some(old)) = (entry, old) else { return Err(target.not_found()) };
             check_preconditions(resource, target.name, &old, options)?;
             if context.admit {
                 self.delete_admission(&target, &old, options, context).await?;
@@ -96,6 +108,7 @@ impl Registry {
                     Committed::Done(at) => revision = at,
                     Committed::Lost { .. } => continue,
                 }
+                finishing = Some(done(object.clone(), Some(revision)));
             }
             let (guards, ops) = match self.allocator(resource).filter(|_| gone) {
                 Some(allocator) => allocator.release(&old),

@@ -42,10 +42,14 @@ impl Cluster {
     }
 
     pub async fn with(plugins: PluginFactory) -> Self {
+        Self::on(store::memory(), plugins).await
+    }
+
+    pub async fn on(backend: Arc<dyn store::Backend>, plugins: PluginFactory) -> Self {
         let tasks = Tasks::new("test");
         let deps = Deps {
             env: Env::simulated(1),
-            backend: store::memory(),
+            backend,
             kinds: kinds::Registry::builtin(),
             tasks: tasks.clone(),
             plugins,
