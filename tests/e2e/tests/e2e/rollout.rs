@@ -99,8 +99,21 @@ fn scales(cluster: &Cluster) {
     }
 }
 
+/// Waits until every answer is of `version`, with none failing meanwhile. That old pods are going reaches the Deployment's
+/// status and the proxy by separate ways, and until it has reached the proxy they answer as they should.
+fn only_answers(target: &str, version: &str) {
+    const IN_A_ROW: usize = 20;
+    eventually(&format!("{target} is answered by{version} only"), || {
+        let is_new = |_| {
+            let body = http_get(target, "/").expect("it answers after the rollout");
+            body.trim().ends_with(version)
+        };
+        (0..IN_A_ROW).all(is_new).then_some(())
+    });
+}
+
 /// Sets the image to the second, third and fourth version while requests come in. Each version must answer under load
-/// before the next is set, and after a rollout's end no other does.
+/// before the next is set, and soon after a rollout's end no other does.
 fn rolls_under_load(cluster: &Cluster, targets: &[&str]) {
     let load = Load::start(targets);
     let begin = Instant::now();
@@ -112,8 +125,7 @@ fn rolls_under_load(cluster: &Cluster, targets: &[&str]) {
             settled(cluster);
             rollouts += 1;
             for target in targets {
-                let body = http_get(target, "/").expect("it answers after the rollout");
-                assert!(body.trim().ends_with(&format!(" v{number}")), "{body} is not of version {number}");
+                only_answers(target, &format!(" v{number}"));
             }
         }
         if !e2e_tests::long() || begin.elapsed() >= LONG {
@@ -151,8 +163,7 @@ fn undoes(cluster: &Cluster, address: &str) {
     };
     let answers = |version: &str| {
         settled(cluster);
-        let body = http_get(address, "/").expect("it answers after the undo");
-        assert!(body.trim().ends_with(version), "{body} is not of {version}");
+        only_answers(address, version);
     };
     // One revision for each image, the oldest first; that of an image that came again has moved up.
     let before = revisions();
