@@ -11,6 +11,10 @@ use super::plan::Health;
 use crate::api::pod::{Container, Pod, Probe};
 use crate::backoff::after;
 
+/// The first wait of a readiness probe that has not passed yet. It doubles up to the probe's period: what starts in
+/// milliseconds is ready in milliseconds, whatever its period.
+const EAGER: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Startup,
@@ -59,8 +63,30 @@ struct Count {
     /// One is under way or scheduled.
     busy: bool,
     next: Option<Timestamp>,
+    /// It has passed in this container's life.
+    passed: bool,
     successes: i32,
     failures: i32,
+}
+
+impl Count {
+    /// From the run that was counted last to the next.
+    fn wait(&self, kind: Kind, probe: &Probe) -> Duration {
+        let period = secs(probe.period_seconds.max(1));
+        let doublings =
+            u32::try_from(self.failures - 1).ok().filter(|_| kind == Kind::Readiness && !self.passed);
+        let eager = |doublings| EAGER.saturating_mul(2u32.saturating_pow(doublings));
+        doublings.map_or(period, |doublings| period.min(eager(doublings)))
+    }
+}
+
+/// From the start of a container to its first probe. Liveness without a startup probe waits for one period: a container
+/// that did not have the time to listen is not dead. Upstream's first comes at any moment within that period.
+fn first_wait(kind: Kind, probe: &Probe, container: &Container) -> Duration {
+    if kind == Kind::Liveness && container.startup_probe.is_none() && probe.initial_delay_seconds <= 0 {
+        return secs(probe.period_seconds.max(1));
+    }
+    secs(probe.initial_delay_seconds)
 }
 
 impl Probes {
@@ -128,8 +154,8 @@ impl Probes {
                 continue;
             }
             count.busy = true;
-            let first = after(started_at, secs(probe.initial_delay_seconds)).max(now);
-            let at = count.next.unwrap_or(first);
+            let at =
+                count.next.unwrap_or_else(|| after(started_at, first_wait(kind, probe, container)).max(now));
             due.push(Due { container: container.name.clone(), id: instance.id.clone(), kind, at });
         }
     }
@@ -148,18 +174,16 @@ impl Probes {
         let Some(probe) = due.kind.of(container) else { return false };
         let count = self.counts.entry((due.container.clone(), due.kind)).or_default();
         count.busy = false;
-        // The beat is kept: a slow probe does not shift the next one, unless it took longer than a whole period.
-        count.next = Some(after(due.at, secs(probe.period_seconds.max(1))).max(now));
-        let Some(success) = success else { return false };
-        if success {
-            count.successes += 1;
-            count.failures = 0;
-        } else {
-            count.failures += 1;
-            count.successes = 0;
+        match success {
+            Some(true) => (count.successes, count.failures) = (count.successes + 1, 0),
+            Some(false) => (count.successes, count.failures) = (0, count.failures + 1),
+            None => {}
         }
-        let passed = success && count.successes >= probe.success_threshold.max(1);
-        let failed = !success && count.failures >= probe.failure_threshold.max(1);
+        let passed = success == Some(true) && count.successes >= probe.success_threshold.max(1);
+        let failed = success == Some(false) && count.failures >= probe.failure_threshold.max(1);
+        count.passed |= passed;
+        // The beat is kept: a slow probe does not shift the next one, unless it took longer than a whole period.
+        count.next = Some(after(due.at, count.wait(due.kind, probe)).max(now));
         let Some(health) = self.health.get_mut(&due.container) else { return false };
         let before = health.clone();
         let grace = probe.termination_grace_period_seconds.and_then(|s| u64::try_from(s).ok());
@@ -220,6 +244,7 @@ mod tests {
         assert_eq!(due[0].at, at(101));
         assert!(probes.record(c, &due[0], Some(true), at(101)));
         let due = probes.sync(&pod, &seen, false, at(101));
+        // Liveness need not wait: the startup probe passed.
         assert_eq!(
             due.iter().map(|d| (d.kind, d.at)).collect::<Vec<_>>(),
             [(Kind::Liveness, at(101)), (Kind::Readiness, at(105))]
@@ -246,6 +271,54 @@ mod tests {
         assert!(!probes.health["c"].started);
         probes.sync(&pod, &Observed::default(), false, at(201));
         assert!(probes.health.is_empty());
+    }
+
+    /// When each probe of `kind` runs that gives these results, in milliseconds after the container's start.
+    #[track_caller]
+    fn check_runs(kind: Kind, probe: serde_json::Value, results: &[Option<bool>], millis: &[i64]) {
+        let field = format!("{}Probe", kind.word().to_lowercase());
+        let pod =
+            serde_json::from_value::<Pod>(json!({"spec": {"containers": [{"name": "c", field: probe}]}}));
+        let pod = pod.expect("a pod with one probe");
+        let (mut probes, mut now, mut seen) = (Probes::default(), at(100), Vec::new());
+        for result in results {
+            let due = probes.sync(&pod, &observed("1"), false, now).remove(0);
+            now = due.at;
+            seen.push(now.as_millisecond() - 100_000);
+            let _ = probes.record(&pod.spec.containers[0], &due, *result, now);
+        }
+        assert_eq!(seen, millis);
+    }
+
+    #[test]
+    fn readiness_hurries_until_it_passes_and_liveness_gives_time_to_start() {
+        let (yes, no) = (Some(true), Some(false));
+        let ten = json!({"periodSeconds": 10, "failureThreshold": 3});
+        check_runs(
+            Kind::Readiness,
+            ten.clone(),
+            &[no, no, no, yes, no, no],
+            &[0, 100, 300, 700, 10_700, 20_700],
+        );
+        check_runs(Kind::Readiness, json!({"periodSeconds": 1}), &[no; 6], &[0, 100, 300, 700, 1500, 2500]);
+        check_runs(
+            Kind::Readiness,
+            json!({"initialDelaySeconds": 5, "periodSeconds": 10}),
+            &[no; 3],
+            &[5000, 5100, 5300],
+        );
+        // An answer that is neither, and each pass of several that are needed, keep the period.
+        check_runs(Kind::Readiness, ten.clone(), &[None, no, no], &[0, 10_000, 10_100]);
+        let twice = json!({"periodSeconds": 10, "successThreshold": 2});
+        check_runs(Kind::Readiness, twice, &[no, yes, yes, no], &[0, 100, 10_100, 20_100]);
+        check_runs(Kind::Liveness, ten.clone(), &[no; 2], &[10_000, 20_000]);
+        check_runs(
+            Kind::Liveness,
+            json!({"initialDelaySeconds": 3, "periodSeconds": 10, "failureThreshold": 3}),
+            &[no; 2],
+            &[3000, 13_000],
+        );
+        check_runs(Kind::Startup, ten, &[no; 2], &[0, 10_000]);
     }
 
     #[test]
