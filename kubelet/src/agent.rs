@@ -22,6 +22,7 @@ use crate::pod::config::NodeSettings;
 use crate::pod::dns::{NodeDns, parse_resolv_conf};
 use crate::pod::env::Surroundings;
 use crate::pod::resources::CpuPolicy;
+use crate::pod::turns::Turns;
 use crate::pods::Pods;
 use crate::quantity::Quantity;
 use crate::static_pods::StaticPods;
@@ -52,6 +53,7 @@ pub(crate) struct Agent {
     pub(crate) images: Images,
     pub(crate) pods: Pods,
     pub(crate) static_pods: StaticPods,
+    pub(crate) turns: Turns,
     pub(crate) metrics: KubeletMetrics,
     /// Seconds since when conditions of the node hold; see `node`.
     pub(crate) pressure: Mutex<crate::node::Pressure>,
@@ -136,6 +138,7 @@ pub(crate) fn node_settings(config: &Config, facts: &Facts) -> NodeSettings {
         cluster_domain: kubelet.cluster_domain.clone(),
         seccomp_default: kubelet.seccomp_default,
         seccomp_dir: config.root_dir.join("seccomp"),
+        sandbox_seccomp: crate::pod::seccomp::sandbox_profile(&config.root_dir),
         memory_capacity: facts.memory_bytes,
         cpu: CpuPolicy {
             quota: kubelet.cpu_cfs_quota,

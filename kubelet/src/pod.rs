@@ -16,6 +16,8 @@ pub(crate) mod prepare;
 pub(crate) mod probes;
 pub mod qos;
 pub mod resources;
+pub(crate) mod seccomp;
 pub(crate) mod start;
 pub mod status;
+pub(crate) mod turns;
 pub(crate) mod worker;

@@ -19,6 +19,8 @@ use crate::images::Images;
 use crate::metrics::KubeletMetrics;
 use crate::node;
 use crate::objects::Objects;
+use crate::pod::seccomp::{sandbox_profile, sandbox_profile_json};
+use crate::pod::turns::Turns;
 use crate::pods::{self, Pods};
 use crate::static_pods::{self, StaticPods};
 use crate::tokens::Tokens;
@@ -54,6 +56,8 @@ pub async fn run(config: Config, deps: Deps) -> Result<Handle, Error> {
     for dir in [config.pods_dir(), config.kubelet.pod_logs_dir.clone(), config.container_logs_dir.clone()] {
         deps.host.make_dir(&dir, None).map_err(Error::Directories)?;
     }
+    let profile = sandbox_profile(&config.root_dir);
+    deps.host.write_file(&profile, sandbox_profile_json().as_bytes(), 0o644).map_err(Error::Directories)?;
     let events = deps.runtime.events();
     let informers = Informers::new(deps.client.clone(), deps.env.clone(), deps.tasks.clone());
     let own = |field: &str| ListParams {
@@ -86,6 +90,7 @@ pub async fn run(config: Config, deps: Deps) -> Result<Handle, Error> {
         images: Images::new(config.kubelet.parallel_pulls()),
         pods: Pods::default(),
         static_pods: StaticPods::default(),
+        turns: Turns::new(facts.cpus),
         metrics: KubeletMetrics::new(&config.node_name),
         pressure: Mutex::default(),
         runtime_name: version.runtime_name,

@@ -20,6 +20,8 @@ pub struct NodeSettings {
     pub seccomp_default: bool,
     /// Where profiles of the type Localhost are.
     pub seccomp_dir: PathBuf,
+    /// The profile of the sandboxes' own processes.
+    pub sandbox_seccomp: PathBuf,
     pub memory_capacity: u64,
     pub cpu: CpuPolicy,
 }
@@ -109,10 +111,9 @@ pub fn sandbox_config(
         run_as_group: context.run_as_group.map(int).filter(|_| context.run_as_user.is_some()),
         supplemental_groups: groups(context),
         privileged,
-        // The pause process needs no more than any container.
         seccomp: Some(v1::SecurityProfile {
-            profile_type: v1::security_profile::ProfileType::RuntimeDefault.into(),
-            ..Default::default()
+            profile_type: v1::security_profile::ProfileType::Localhost.into(),
+            localhost_ref: settings.sandbox_seccomp.display().to_string(),
         }),
         ..Default::default()
     };
@@ -341,6 +342,7 @@ mod tests {
             cluster_domain: "cluster.local".into(),
             seccomp_default: false,
             seccomp_dir: "/var/lib/kubelet/seccomp".into(),
+            sandbox_seccomp: "/var/lib/kubelet/sandbox-seccomp.json".into(),
             memory_capacity: 1 << 30,
             cpu: CpuPolicy { quota: true, period_micros: 100_000 },
         }
@@ -359,7 +361,9 @@ mod tests {
         assert_eq!(made.log_directory, "/var/log/pods/ns_p_u");
         assert_eq!((made.hostname.as_str(), made.port_mappings.len()), ("p", 1));
         assert_eq!(made.labels["io.kubernetes.pod.uid"], "u");
-        let options = made.linux.unwrap().security_context.unwrap().namespace_options.unwrap();
+        let context = made.linux.unwrap().security_context.unwrap();
+        assert_eq!(context.seccomp.unwrap().localhost_ref, "/var/lib/kubelet/sandbox-seccomp.json");
+        let options = context.namespace_options.unwrap();
         assert_eq!((options.pid(), options.network()), (v1::NamespaceMode::Pod, v1::NamespaceMode::Pod));
     }
 

@@ -149,7 +149,8 @@ pub(crate) async fn create_sandbox(
     let config = sandbox_config_of(&agent, &pod, attempt);
     let made = async {
         let handler = runtime_handler(&agent, &pod).await?;
-        let id = agent.runtime.run_sandbox(&config, &handler).await.map_err(|e| e.to_string())?;
+        let run = agent.runtime.run_sandbox(&config, &handler);
+        let id = agent.turns.take(run).await.map_err(|e| e.to_string())?;
         agent.pods.own(&id, &pod.metadata.uid);
         let status = agent.runtime.sandbox_status(&id).await.map_err(|e| e.to_string())?;
         Ok(sandbox(&status))
