@@ -3,7 +3,8 @@
 //! Every kind has `metadata.name` and (when namespaced) `metadata.namespace`; the rest is upstream's conversion
 //! functions and selectable-field sets, as data. Kinds without an entry refuse other fields in words of their own.
 
-use apimachinery::Status;
+use apimachinery::{Status, go};
+use kinds::ResourceInfo;
 
 use crate::response::bad_request;
 
@@ -30,13 +31,16 @@ const fn text(label: &'static str, paths: &'static [&'static [&'static str]]) ->
 
 const PODS: &[Selectable] = &[
     text("spec.nodeName", &[&["spec", "nodeName"]]),
+    // What the first clients of v1 called it.
+    text("spec.host", &[&["spec", "nodeName"]]),
     text("status.phase", &[&["status", "phase"]]),
     text("spec.restartPolicy", &[&["spec", "restartPolicy"]]),
     text("spec.schedulerName", &[&["spec", "schedulerName"]]),
     text("spec.serviceAccountName", &[&["spec", "serviceAccountName"]]),
     Selectable { label: "spec.hostNetwork", paths: &[&["spec", "hostNetwork"]], absent: Absent::As("false") },
     text("status.podIP", &[&["status", "podIP"]]),
-    text("status.podIPs", &[&["status", "podIP"]]),
+    // Accepted, but upstream's set of a pod's fields does not have it: no address ever matches.
+    text("status.podIPs", &[]),
     text("status.nominatedNodeName", &[&["status", "nominatedNodeName"]]),
 ];
 
@@ -88,9 +92,7 @@ pub(crate) fn of(group: &str, resource: &str) -> &'static [Selectable] {
             }
         }
         ("", "secrets") => const { &[text("type", &[&["type"]])] },
-        ("", "namespaces") => {
-            const { &[text("status.phase", &[&["status", "phase"]]), text("name", &[&["metadata", "name"]])] }
-        }
+        ("", "namespaces") => const { &[text("status.phase", &[&["status", "phase"]])] },
         ("", "services") => {
             const { &[text("spec.clusterIP", &[&["spec", "clusterIP"]]), text("spec.type", &[&["spec", "type"]])] }
         }
@@ -101,6 +103,15 @@ pub(crate) fn of(group: &str, resource: &str) -> &'static [Selectable] {
         }
         ("certificates.k8s.io", "clustertrustbundles") => {
             const { &[text("spec.signerName", &[&["spec", "signerName"]])] }
+        }
+        ("certificates.k8s.io", "podcertificaterequests") => {
+            const {
+                &[
+                    text("spec.signerName", &[&["spec", "signerName"]]),
+                    text("spec.podName", &[&["spec", "podName"]]),
+                    text("spec.nodeName", &[&["spec", "nodeName"]]),
+                ]
+            }
         }
         ("resource.k8s.io", "resourceslices") => {
             const {
@@ -114,24 +125,35 @@ pub(crate) fn of(group: &str, resource: &str) -> &'static [Selectable] {
     }
 }
 
-/// The refusal of a field that is not selectable. Kinds with a conversion function of their own have shorter words.
-pub(crate) fn unsupported(group: &str, resource: &str, kind: &str, label: &str) -> Status {
-    if (group, resource) == ("batch", "jobs") {
-        return bad_request(format!("field label {label:?} not supported for {kind}"));
-    }
-    if !of(group, resource).is_empty() {
-        return bad_request(format!("field label not supported: {label}"));
-    }
-    bad_request(format!(
-        "{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-    ))
+/// Whether a kind answers for `metadata.namespace`: those without fields of their own do, as every conversion by default;
+/// the others name what they have.
+pub(crate) fn has_namespace(resource: &ResourceInfo) -> bool {
+    let (group, plural) = (resource.group.as_str(), resource.plural.as_str());
+    let forgets = (group, plural) == ("certificates.k8s.io", "podcertificaterequests");
+    (resource.namespaced && !forgets) || of(group, plural).is_empty()
+}
+
+/// The refusal of a field that is not selectable. Kinds with a conversion function of their own have words of their own.
+pub(crate) fn unsupported(resource: &ResourceInfo, label: &str) -> Status {
+    bad_request(match (resource.group.as_str(), resource.plural.as_str()) {
+        ("batch", "jobs") => format!("field label {} not supported for Job", go::quote(label)),
+        ("resource.k8s.io", "resourceslices") => {
+            let (version, kind) = (resource.api_version(), &resource.kind);
+            format!("field label not supported for {version}, Kind={kind}: {label}")
+        }
+        (group, plural) if !of(group, plural).is_empty() => format!("field label not supported: {label}"),
+        _ => format!(
+            "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            go::quote(label)
+        ),
+    })
 }
 
 /// All paths that a head of this resource finds, without repetition.
 pub(crate) fn paths(group: &str, resource: &str) -> Vec<&'static [&'static str]> {
     let mut all: Vec<&'static [&'static str]> = Vec::new();
     for path in of(group, resource).iter().flat_map(|s| s.paths.iter()) {
-        if path[0] != "metadata" && !all.contains(path) {
+        if !all.contains(path) {
             all.push(path);
         }
     }

@@ -85,6 +85,11 @@ impl Selection {
         Ok(Self { labels: (!selector.is_empty()).then_some(selector), fields: terms, name, indexed })
     }
 
+    /// Whether the fields leave it open which object is meant, or mean the one of this name.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        self.fields.is_empty() || self.name.as_deref() == Some(name)
+    }
+
     /// Everything matches.
     pub fn is_everything(&self) -> bool {
         self.labels.is_none() && self.fields.is_empty()
@@ -114,18 +119,14 @@ fn place(resource: &Resource, label: &str) -> Result<Place, Status> {
     if let Some(definition) = resource.definition() {
         return custom_place(resource, definition, label);
     }
-    let known = selectable::of(group, plural);
     match label {
         "metadata.name" => return Ok(Place::Name),
-        "metadata.namespace" if resource.info.namespaced || known.is_empty() => return Ok(Place::Namespace),
+        "metadata.namespace" if selectable::has_namespace(&resource.info) => return Ok(Place::Namespace),
         _ => {}
     }
-    let Some(field) = known.iter().find(|s| s.label == label) else {
-        return Err(selectable::unsupported(group, plural, &resource.info.kind, label));
+    let Some(field) = selectable::of(group, plural).iter().find(|s| s.label == label) else {
+        return Err(selectable::unsupported(&resource.info, label));
     };
-    if field.paths[0] == ["metadata", "name"] {
-        return Ok(Place::Name);
-    }
     Ok(Place::Fields(head_fields(resource, field), field.absent))
 }
 

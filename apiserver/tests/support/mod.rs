@@ -46,6 +46,14 @@ impl Cluster {
     }
 
     pub async fn on(backend: Arc<dyn store::Backend>, plugins: PluginFactory) -> Self {
+        Self::configured(Config::default(), backend, plugins).await
+    }
+
+    pub async fn configured(
+        config: Config,
+        backend: Arc<dyn store::Backend>,
+        plugins: PluginFactory,
+    ) -> Self {
         let tasks = Tasks::new("test");
         let deps = Deps {
             env: Env::simulated(1),
@@ -54,7 +62,7 @@ impl Cluster {
             tasks: tasks.clone(),
             plugins,
         };
-        let server = ApiServer::start(Config::default(), deps).await.unwrap();
+        let server = ApiServer::start(config, deps).await.unwrap();
         Self { server, tasks }
     }
 
