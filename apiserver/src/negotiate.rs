@@ -282,13 +282,18 @@ pub fn patch_type(content_type: Option<&str>, custom: bool) -> Result<PatchType,
     }
 }
 
-/// Whether the client takes gzip.
+/// Whether the client takes gzip, and would not rather have the plain bytes. It has to be named: `*` alone is no wish.
 pub fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
-    accept_encoding.unwrap_or_default().split(',').any(|part| {
-        let mut fields = part.split(';').map(str::trim);
-        let coding = fields.next().unwrap_or_default();
-        coding.eq_ignore_ascii_case("gzip") && !fields.any(|f| f == "q=0" || f == "q=0.0")
-    })
+    let quality = |wanted: &str| {
+        accept_encoding.unwrap_or_default().split(',').find_map(|part| {
+            let mut fields = part.split(';').map(str::trim);
+            fields.next().filter(|coding| coding.eq_ignore_ascii_case(wanted))?;
+            let q = fields.find_map(|f| f.strip_prefix("q=").or_else(|| f.strip_prefix("Q=")));
+            Some(q.map_or(1.0, |q| q.trim().parse::<f32>().unwrap_or(0.0)))
+        })
+    };
+    let gzip = quality("gzip").unwrap_or(0.0);
+    gzip > 0.0 && quality("identity").is_none_or(|identity| identity <= gzip)
 }
 
 #[cfg(test)]
@@ -347,6 +352,21 @@ mod tests {
             patch_type(Some("application/json"), false).unwrap_err().message,
             "415: Unsupported Media Type"
         );
-        assert!(accepts_gzip(Some("deflate, gzip;q=1.0")) && !accepts_gzip(Some("gzip;q=0")));
+        for (header, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=1.0", true),
+            ("gzip;q=0.5, identity;q=0.5", true),
+            ("gzip;q=0.001", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("gzip;q=x", false),
+            ("gzip;q=0.5, identity", false),
+            ("x-gzip, deflate, br", false),
+            ("*", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(Some(header)), expected, "{header}");
+        }
+        assert!(!accepts_gzip(None));
     }
 }

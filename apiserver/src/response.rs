@@ -1,8 +1,9 @@
 //! How answers leave: bodies, upstream's headers, `Status` in its published form.
 
+use std::io::Write as _;
+
 use apimachinery::Status;
 use apimachinery::status::StatusDetails;
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 pub type Body = axum::body::Body;
@@ -103,16 +104,38 @@ pub fn add_warnings(response: &mut Response, warnings: &[String]) {
     }
 }
 
-/// Bodies at least this long are worth compressing, as upstream.
+/// Bodies longer than this are worth compressing, as upstream.
 pub const GZIP_MIN: usize = 128 * 1024;
 
-/// Compresses a complete body at the fastest level, as upstream.
-pub fn gzip(body: &[u8]) -> Bytes {
-    use std::io::Write as _;
-    let mut encoder =
-        flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::new(1));
-    encoder.write_all(body).expect("writing to memory does not fail");
-    Bytes::from(encoder.finish().expect("writing to memory does not fail"))
+/// Compresses a body at the fastest level, as upstream: as a whole, or piece by piece.
+#[derive(Debug)]
+pub struct Gzip(flate2::write::GzEncoder<Vec<u8>>);
+
+impl Gzip {
+    /// For a body, or pieces, of about this size.
+    pub fn new(size: usize) -> Self {
+        let out = Vec::with_capacity(size / 8);
+        Self(flate2::write::GzEncoder::new(out, flate2::Compression::new(1)))
+    }
+
+    /// Takes a piece and gives what has come out so far, which may be nothing.
+    pub fn piece(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.0.write_all(bytes).expect("writing to memory does not fail");
+        std::mem::take(self.0.get_mut())
+    }
+
+    /// Takes the last piece and gives the rest.
+    pub fn finish(mut self, bytes: &[u8]) -> Vec<u8> {
+        self.0.write_all(bytes).expect("writing to memory does not fail");
+        self.0.finish().expect("writing to memory does not fail")
+    }
+}
+
+/// Says of an answer that it is compressed.
+pub fn mark_gzip(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::negotiate::{Encoding, Form, Output};
 use crate::registry::head::push_number;
 use crate::registry::list::Page;
 use crate::registry::{Registry, Resource};
-use crate::response::{self, Body, Response};
+use crate::response::{self, Body, Gzip, Response};
 use crate::server::{ApiServer, Call};
 
 /// Lists up to this size are one piece, with a length and perhaps compressed; longer ones are streamed.
@@ -40,14 +40,30 @@ pub(crate) fn answer(
         while writer.write(&mut body, usize::MAX) {}
         return Ok(render::finish(call, StatusCode::OK, Encoding::Json, body));
     }
-    let chunks = stream::unfold(writer, |mut writer| async move {
-        let mut chunk = Vec::with_capacity(CHUNK + 16 * 1024);
-        let more = writer.write(&mut chunk, CHUNK);
+    let packer = render::compresses(call, size).then(|| Gzip::new(CHUNK));
+    let packed = packer.is_some();
+    let chunks = stream::unfold((Some(writer), packer), |(writer, packer)| async move {
+        let (chunk, writer, packer) = next_chunk(writer?, packer);
         // Others get their turn between two chunks of a long list.
         tokio::task::yield_now().await;
-        (more || !chunk.is_empty()).then(|| (Ok::<_, std::convert::Infallible>(Bytes::from(chunk)), writer))
+        Some((Ok::<_, std::convert::Infallible>(chunk), (writer, packer)))
     });
-    Ok(response::with_body(StatusCode::OK, crate::negotiate::JSON, Body::from_stream(chunks)))
+    let mut response = response::with_body(StatusCode::OK, crate::negotiate::JSON, Body::from_stream(chunks));
+    if packed {
+        response::mark_gzip(&mut response);
+    }
+    Ok(response)
+}
+
+/// The next piece of a long list, and what is left to make the others of: no writer after the last.
+fn next_chunk(mut writer: Writer, packer: Option<Gzip>) -> (Bytes, Option<Writer>, Option<Gzip>) {
+    let mut chunk = Vec::with_capacity(CHUNK + 16 * 1024);
+    let more = writer.write(&mut chunk, CHUNK);
+    match packer {
+        None => (chunk.into(), more.then_some(writer), None),
+        Some(packer) if !more => (packer.finish(&chunk).into(), None, None),
+        Some(mut packer) => (packer.piece(&chunk).into(), Some(writer), Some(packer)),
+    }
 }
 
 /// Writes a list in JSON piece by piece.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use apimachinery::{Status, Value};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 
 use crate::negotiate::{self, Encoding, Form, Output, Scope};
 use crate::registry::Resource;
 use crate::registry::head::Head;
-use crate::response::{self, GZIP_MIN, Response};
+use crate::response::{self, GZIP_MIN, Gzip, Response};
 use crate::server::{ApiServer, Call};
 
 /// Writes a value in an encoding.
@@ -30,18 +30,21 @@ pub(crate) fn encode(
     })
 }
 
+/// Whether an answer of this size goes out compressed.
+pub(crate) fn compresses(call: &Call, size: usize) -> bool {
+    size > GZIP_MIN
+        && call.method() == http::Method::GET
+        && negotiate::accepts_gzip(call.header(header::ACCEPT_ENCODING))
+}
+
 /// An answer with bytes that may be compressed.
 pub(crate) fn finish(call: &Call, code: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
-    let compress = body.len() >= GZIP_MIN
-        && call.method() == http::Method::GET
-        && negotiate::accepts_gzip(call.header(header::ACCEPT_ENCODING));
-    if !compress {
+    if !compresses(call, body.len()) {
         return response::with_body(code, encoding.media_type(), body);
     }
-    let mut response = response::with_body(code, encoding.media_type(), response::gzip(&body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let packed = Gzip::new(body.len()).finish(&body);
+    let mut response = response::with_body(code, encoding.media_type(), packed);
+    response::mark_gzip(&mut response);
     response
 }
 
