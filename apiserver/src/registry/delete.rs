@@ -73,7 +73,9 @@ impl Registry {
                 return Ok(ours);
             }
             let (Some(entry), Some(old)) = (entry, old) else { return Err(target.not_found()) };
-            check_preconditions(resource, target.name, &old, options)?;
+            // The revision was checked before our mark; what has changed since is ours, or came too late to be meant.
+            let revision = options.resource_version.as_deref().filter(|_| finishing.is_none());
+            check_preconditions(resource, target.name, &old, options.uid.as_deref(), revision)?;
             if context.admit {
                 self.delete_admission(&target, &old, options, context).await?;
             }
@@ -298,18 +300,19 @@ fn check_preconditions(
     resource: &Resource,
     name: &str,
     old: &Value,
-    options: &DeleteOptions,
+    wanted_uid: Option<&str>,
+    wanted_revision: Option<&str>,
 ) -> Result<(), Status> {
     let refuse = |why: String| Status::conflict(resource.group(), &resource.info.kind, name, &why);
     let uid = meta::uid(old);
-    if let Some(wanted) = options.uid.as_deref().filter(|w| *w != uid) {
+    if let Some(wanted) = wanted_uid.filter(|w| *w != uid) {
         return Err(refuse(format!(
             "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have \
              been deleted and then recreated"
         )));
     }
     let revision = meta::resource_version(old);
-    if let Some(wanted) = options.resource_version.as_deref().filter(|w| *w != revision) {
+    if let Some(wanted) = wanted_revision.filter(|w| *w != revision) {
         return Err(refuse(format!(
             "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
              ({revision}). The object might have been modified"
