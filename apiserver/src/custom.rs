@@ -14,10 +14,12 @@ use std::time::Duration;
 use apimachinery::schema::TypeRef;
 use apimachinery::{Status, Value, meta};
 use component::Tasks;
+use kinds::ResourceInfo;
 use kinds::custom::Names;
 use store::{Revision, StoreError, Watcher};
 
 use crate::registry::Registry;
+use crate::registry::commit::store_status;
 use crate::seams::Objects;
 use conditions::Conditions;
 
@@ -29,7 +31,7 @@ const PREFIX: &str = "/registry/apiextensions.k8s.io/customresourcedefinitions/"
 /// Keeps a definition until its objects are gone.
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// While a definition waits for its objects to go, or a write of its status has failed.
+/// Until what has failed is tried again: a write of a definition's status, or a delete of an object.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Serves what is in the store, and follows it until the tasks are stopped.
@@ -42,7 +44,9 @@ pub(crate) fn start(registry: &Arc<Registry>, tasks: &Tasks) {
         registry: Arc::downgrade(registry),
         metadata,
         accepted: BTreeMap::new(),
-        again: BTreeSet::new(),
+        soon: BTreeSet::new(),
+        failed: BTreeSet::new(),
+        emptying: BTreeMap::new(),
     };
     let since = registry.view().revision();
     for definition in Objects::list(&**registry, GROUP, PLURAL, "") {
@@ -68,8 +72,12 @@ struct Controller {
     metadata: TypeRef,
     /// The group and accepted names of every definition, by its name.
     accepted: BTreeMap<String, (String, Names)>,
+    /// Definitions to look at again at once.
+    soon: BTreeSet<String>,
     /// Definitions to look at again in a while.
-    again: BTreeSet<String>,
+    failed: BTreeSet<String>,
+    /// Definitions that wait for their objects to go, and what happens to these.
+    emptying: BTreeMap<String, Watcher>,
 }
 
 impl Controller {
@@ -79,8 +87,11 @@ impl Controller {
         // What was made while nobody looked has no status yet.
         let mut waiting: BTreeSet<String> = self.all();
         loop {
-            for name in std::mem::take(&mut waiting) {
-                self.sync(&name).await;
+            while !waiting.is_empty() {
+                for name in std::mem::take(&mut waiting) {
+                    self.sync(&name).await;
+                }
+                waiting = std::mem::take(&mut self.soon);
             }
             let Some(registry) = self.registry.upgrade() else { return };
             if watcher.is_none() {
@@ -111,14 +122,15 @@ impl Controller {
             tokio::time::sleep(RETRY).await;
             return Ok(BTreeSet::new());
         };
-        let retry = !self.again.is_empty();
+        let retry = !self.failed.is_empty();
         tokio::select! {
             biased;
             event = watcher.next() => {
                 let event = event?;
                 Ok(BTreeSet::from([event.key[PREFIX.len()..].to_owned()]))
             }
-            () = tokio::time::sleep(RETRY), if retry => Ok(std::mem::take(&mut self.again)),
+            name = object_gone(&mut self.emptying) => Ok(BTreeSet::from([name])),
+            () = tokio::time::sleep(RETRY), if retry => Ok(std::mem::take(&mut self.failed)),
         }
     }
 
@@ -139,8 +151,10 @@ impl Controller {
         let served = current.of_definition(name);
         let same = served.len() == fresh.len()
             && served.iter().zip(&fresh).all(|(old, new)| {
-                let identity = new.definition.as_ref().map(|d| d.identity.as_str());
-                identity == Some(old.form.as_str()) && Names::of(&old.info) == *names
+                let state = |info: &ResourceInfo| {
+                    info.definition.as_ref().map(|d| (d.identity.clone(), d.terminating))
+                };
+                state(&old.info) == state(new) && old.names() == *names
             });
         if !same {
             registry.serve_definition(name, fresh);
@@ -154,17 +168,18 @@ impl Controller {
             // Somebody else's write is told by the watch; anything else is tried again.
             if !status.is_conflict() && !status.is_not_found() {
                 tracing::warn!(definition = name, error = %status, "a custom resource definition was not brought up to date");
+                self.failed.insert(name.to_owned());
             }
-            self.again.insert(name.to_owned());
         }
     }
 
     async fn try_sync(&mut self, registry: &Arc<Registry>, name: &str) -> Result<(), Status> {
         let Some(definition) = registry.get(GROUP, PLURAL, "", name) else {
+            self.emptying.remove(name);
             if let Some((group, _)) = self.accepted.remove(name) {
                 registry.serve_definition(name, Vec::new());
                 // Its names are free: others of the group may have waited for them.
-                self.again.extend(self.of_group(&group, name));
+                self.soon.extend(self.of_group(&group, name));
             }
             return Ok(());
         };
@@ -212,9 +227,12 @@ impl Controller {
         let mut n_left = 0;
         if let Some(resource) = resource {
             let (group, plural) = (resource.group(), resource.plural());
+            // What happens from here on is heard of; nothing new is made meanwhile.
+            let view = registry.view();
+            let heard = view.watch(&resource.prefix, view.revision() + 1);
+            self.emptying.insert(name.to_owned(), heard.map_err(|e| store_status(&e))?);
             for object in Objects::list(&**registry, group, plural, "") {
                 if meta::deletion_timestamp(&object).is_some() {
-                    n_left += 1;
                     continue;
                 }
                 let namespace = meta::namespace(&object);
@@ -225,7 +243,7 @@ impl Controller {
                     _ => {}
                 }
             }
-            n_left += Objects::list(&**registry, group, plural, "").len();
+            n_left = view.count(&resource.prefix);
         }
         let mut conditions = Conditions::of(&mut definition, now);
         if n_left > 0 {
@@ -235,8 +253,8 @@ impl Controller {
                 "InstanceDeletionInProgress",
                 "CustomResource deletion is in progress",
             );
-            self.again.insert(name.to_owned());
         } else {
+            self.emptying.remove(name);
             conditions.set("Terminating", "False", "InstanceDeletionCompleted", "removed all instances");
             let left: Vec<Value> =
                 meta::finalizers(&definition).filter(|f| *f != CLEANUP).map(Value::from).collect();
@@ -245,4 +263,20 @@ impl Controller {
         Objects::update(&**registry, GROUP, PLURAL, "", name, "status", definition).await?;
         Ok(())
     }
+}
+
+/// The name of a definition once one of the objects that it waits for is gone, or once there is no telling.
+async fn object_gone(emptying: &mut BTreeMap<String, Watcher>) -> String {
+    if emptying.is_empty() {
+        return std::future::pending().await;
+    }
+    let all = emptying.iter_mut().map(|(name, watcher)| {
+        Box::pin(async move {
+            // An object that only changes, as by the finalizers of others, is waited for further.
+            while watcher.next().await.is_ok_and(|event| !event.deleted()) {}
+            name.clone()
+        })
+    });
+    let (name, _, _) = futures::future::select_all(all).await;
+    name
 }

@@ -37,6 +37,7 @@ use env::Env;
 use kinds::{Gvk, ResourceInfo};
 use parking_lot::RwLock;
 use store::View;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Plugins};
 use crate::routes::RequestInfo;
@@ -53,11 +54,13 @@ pub struct Resource {
     pub(crate) hub_info: Arc<ResourceInfo>,
     /// `/registry/…/`.
     pub prefix: String,
-    /// Paths that heads find, for field selectors.
     /// What tells the version and state in which objects are shown, for what is kept beside them.
     pub(crate) form: String,
+    /// Paths that heads find, for field selectors.
     pub(crate) field_paths: Vec<&'static [&'static str]>,
     pub(crate) traits: Traits,
+    /// Of a custom kind: cancelled once it is no longer served like this, which is the end of its watches.
+    retired: Option<CancellationToken>,
 }
 
 /// What `metadata.generation` does.
@@ -99,6 +102,13 @@ impl Resource {
     /// What its definition says of a custom resource.
     pub(crate) fn definition(&self) -> Option<&kinds::custom::Version> {
         self.info.definition.as_deref()
+    }
+    /// Ends once the kind is no longer served as this resource says; never for a built-in kind.
+    pub(crate) async fn retired(&self) {
+        match &self.retired {
+            Some(retired) => retired.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
     /// Whether requests see another version than storage holds.
     pub(crate) fn converts(&self) -> bool {
@@ -266,6 +276,7 @@ pub(crate) fn describe(kinds: &kinds::Registry, info: &Arc<ResourceInfo>) -> Res
         },
         field_paths: selectable::paths(&info.group, &info.plural),
         traits: traits(info),
+        retired: info.custom.then(CancellationToken::new),
         info: Arc::clone(info),
         hub,
         hub_info,

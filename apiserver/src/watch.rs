@@ -3,6 +3,8 @@
 //! A watcher here is a cursor and a little state; nothing is queued for it. One that cannot keep up, or asks for history
 //! that is gone, gets an ERROR event with 410 and the end of the stream, as upstream.
 
+mod start;
+
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,12 +19,13 @@ use tokio::time::Instant;
 use crate::handlers::{output, render};
 use crate::metrics::InflightGuard;
 use crate::negotiate::{Encoding, Form, Output, Scope};
+use crate::registry::Resource;
 use crate::registry::head::push_number;
 use crate::registry::options::ListOptions;
 use crate::registry::selection::Selection;
-use crate::registry::{Registry, Resource, keys};
-use crate::response::{self, Body, Response};
+use crate::response::{self, Body, Response, bad_request};
 use crate::server::{ApiServer, Call};
+use start::{Initial, Start, too_old};
 
 /// Between two bookmarks.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -30,7 +33,7 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Events taken from the View at once.
 const EVENTS_MAX: usize = 64;
-/// Initial events are sent in pieces of about this size.
+/// What is sent goes in pieces of about this size: all that is held for a client that does not take it.
 const CHUNK: usize = 64 * 1024;
 
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -66,17 +69,16 @@ struct Stream {
     /// Of Table watches: what is shown of the object.
     include: crate::table::Include,
     columns_sent: bool,
-    initial: std::vec::IntoIter<Arc<Entry>>,
+    initial: Option<Initial>,
     /// The bookmark that ends the initial events, if it is wanted.
     end_of_initial: Option<Revision>,
-    /// The first bookmark says that the initial events are over, although nobody asked for that bookmark.
-    marks_first_bookmark: bool,
     watcher: Option<Watcher>,
     /// The stream ends with this error event.
     error: Option<Status>,
     bookmarks: bool,
     next_bookmark: Instant,
-    bookmarked: Revision,
+    /// Where the watch began. A bookmark that tells no more than this is not sent, as upstream.
+    start: Revision,
     deadline: Instant,
     last_bookmark_sent: bool,
     sent: prometheus_client::metrics::counter::Counter<u64, std::sync::atomic::AtomicU64>,
@@ -93,11 +95,16 @@ pub(crate) async fn watch(
     resource: &Arc<Resource>,
     call: &Call,
 ) -> Result<Response, Status> {
-    let output = output(call, Scope::Watch)?;
-    let options = ListOptions::parse(&call.query, true)?;
+    // The framing of a stream has no pretty form.
+    let output = Output { pretty: false, ..output(call, Scope::Watch)? };
+    // The old `/watch/` paths read their options as a list's unless the parameter says otherwise too.
+    let options = ListOptions::parse(&call.query, call.query.flag("watch"))?;
     let mut selection = Selection::parse(resource, &options.label_selector, &options.field_selector)?;
-    // `/watch/…/NAME` and paths with a name watch one object.
+    // `/watch/…/NAME` watches one object.
     if !call.info.name.is_empty() && !call.info.name_from_selector {
+        if !selection.is_of(&call.info.name) {
+            return Err(bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
         selection.name = Some(call.info.name.clone());
     }
     let include = match output.form {
@@ -113,14 +120,13 @@ pub(crate) async fn watch(
         output,
         include,
         columns_sent: false,
-        initial: start.initial.into_iter(),
+        initial: start.initial,
         end_of_initial: start.end_of_initial,
-        marks_first_bookmark: start.marks_first_bookmark,
         watcher: start.watcher,
         error: start.error,
         bookmarks: options.allow_bookmarks,
         next_bookmark: now + BOOKMARK_INTERVAL,
-        bookmarked: start.revision,
+        start: start.revision,
         deadline: now + lifetime(server, &options),
         last_bookmark_sent: false,
         sent: server.metrics().watch_events(resource.group(), &resource.info.version, resource.plural()),
@@ -154,127 +160,6 @@ fn lifetime(server: &ApiServer, options: &ListOptions) -> Duration {
     }
 }
 
-/// What a watcher is woken for; its selection may let through less.
-#[derive(Clone, Copy)]
-enum Topic<'a> {
-    /// A prefix or key.
-    Scope(&'a str),
-    /// A value of the View's index.
-    Value(&'a str),
-}
-
-/// Where a watch starts.
-struct Start {
-    initial: Vec<Arc<Entry>>,
-    end_of_initial: Option<Revision>,
-    marks_first_bookmark: bool,
-    watcher: Option<Watcher>,
-    error: Option<Status>,
-    revision: Revision,
-}
-
-impl Start {
-    async fn plan(
-        registry: &Arc<Registry>,
-        resource: &Resource,
-        call: &Call,
-        options: &ListOptions,
-        selection: &Selection,
-    ) -> Result<Self, Status> {
-        let revision = options.revision().map_err(Status::plain_error)?;
-        let namespace = &call.info.namespace;
-        let scope = keys::scope(&resource.prefix, namespace);
-        let exact = selection
-            .name
-            .as_ref()
-            .filter(|_| !resource.info.namespaced || !namespace.is_empty())
-            .map(|name| keys::key(&resource.prefix, namespace, name));
-        // Across namespaces, those who want one node's pods are not offered the others'.
-        let indexed = selection.indexed.as_deref().filter(|_| exact.is_none() && namespace.is_empty());
-        let topic = match indexed {
-            Some(value) => Topic::Value(value),
-            None => Topic::Scope(exact.as_deref().unwrap_or(&scope)),
-        };
-        let wants_state = match options.send_initial_events {
-            Some(wanted) => wanted,
-            None => matches!(revision, None | Some(0)),
-        };
-        match revision {
-            None => {
-                registry.linearize().await?;
-            }
-            Some(revision) if wants_state => {
-                if let Err(status) = registry.wait_for_revision(revision).await {
-                    return Ok(Self { error: Some(status), ..Self::empty(revision) });
-                }
-            }
-            Some(_) => {}
-        }
-        if wants_state {
-            let (initial, at) = registry.state(&scope, exact.as_deref())?;
-            let initial =
-                initial.into_iter().filter(|entry| selection.matches(registry, resource, entry)).collect();
-            let bookmark = options.send_initial_events == Some(true) && options.allow_bookmarks;
-            return Ok(Self {
-                initial,
-                end_of_initial: bookmark.then_some(at),
-                marks_first_bookmark: !bookmark,
-                ..Self::from(registry, topic, at)
-            });
-        }
-        Ok(match revision {
-            None | Some(0) => Self::from(registry, topic, registry.view().revision()),
-            Some(revision) => Self::from(registry, topic, revision),
-        })
-    }
-
-    fn empty(revision: Revision) -> Self {
-        Self {
-            initial: Vec::new(),
-            end_of_initial: None,
-            marks_first_bookmark: false,
-            watcher: None,
-            error: None,
-            revision,
-        }
-    }
-
-    /// Everything after `revision`.
-    fn from(registry: &Arc<Registry>, topic: Topic<'_>, revision: Revision) -> Self {
-        let view = registry.view();
-        let watcher = match topic {
-            Topic::Scope(scope) => view.watch(scope, revision + 1),
-            Topic::Value(value) => view.watch_value(value, revision + 1).expect("pods are indexed"),
-        };
-        let (watcher, error) = match watcher {
-            Ok(watcher) => (Some(watcher), None),
-            Err(StoreError::Compacted { oldest, .. }) => (None, Some(too_old(revision, oldest))),
-            Err(error) => (None, Some(crate::registry::commit::store_status(&error))),
-        };
-        Self { watcher, error, ..Self::empty(revision) }
-    }
-}
-
-fn too_old(asked: Revision, oldest: Revision) -> Status {
-    Status::resource_expired(format!("too old resource version: {asked} ({oldest})"))
-}
-
-impl Registry {
-    /// All entries of a scope (or one key) now, and the revision that this is the state of.
-    fn state(&self, scope: &str, exact: Option<&str>) -> Result<(Vec<Arc<Entry>>, Revision), Status> {
-        if let Some(key) = exact {
-            // The revision is read first: an entry that is newer shows up again as an event, which does no harm.
-            let revision = self.view().revision();
-            let found =
-                self.view().get_at(key, revision).map_err(|e| crate::registry::commit::store_status(&e))?;
-            return Ok((found.into_iter().collect(), revision));
-        }
-        let range =
-            self.view().range(scope, None, 0, None).map_err(|e| crate::registry::commit::store_status(&e))?;
-        Ok((range.entries, range.revision))
-    }
-}
-
 impl Drop for Stream {
     fn drop(&mut self) {
         self.server.metrics().observe(&self.labels, 200, self.started.elapsed());
@@ -284,15 +169,17 @@ impl Drop for Stream {
 impl Stream {
     /// The next piece of the answer; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
+        if self.ended || self.server.tasks().token().is_cancelled() {
             return None;
         }
         let mut out = Vec::new();
-        while let Some(entry) = self.initial.next() {
-            self.push_entry(&mut out, Kind::Added, &entry, entry.mod_revision);
+        while self.initial.is_some() {
+            self.push_initial(&mut out);
             if out.len() >= CHUNK {
                 return Some(out.into());
             }
+            // Others get their turn between two pages.
+            tokio::task::yield_now().await;
         }
         if let Some(revision) = self.end_of_initial.take() {
             self.push_bookmark(&mut out, revision, true);
@@ -306,7 +193,7 @@ impl Stream {
         loop {
             let Some(watcher) = &mut self.watcher else { return None };
             self.events.clear();
-            let progress = watcher.read(EVENTS_MAX, &mut self.events);
+            let progress = watcher.read_some(EVENTS_MAX, CHUNK, &mut self.events);
             let events = std::mem::take(&mut self.events);
             for event in &events {
                 self.push_event(&mut out, event);
@@ -318,7 +205,8 @@ impl Stream {
             if !out.is_empty() {
                 return Some(out.into());
             }
-            if self.events.len() == EVENTS_MAX {
+            if !self.events.is_empty() {
+                // None of them was for this watcher; there may be more.
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -327,6 +215,27 @@ impl Stream {
             }
             if !out.is_empty() {
                 return Some(out.into());
+            }
+        }
+    }
+
+    /// Pushes initial events until a piece is full or the page is at its end, and turns it.
+    fn push_initial(&mut self, out: &mut Vec<u8>) {
+        while out.len() < CHUNK {
+            let Some(initial) = &mut self.initial else { return };
+            let Some(entry) = initial.next() else { break };
+            if self.selection.matches(self.server.registry(), &self.resource, &entry) {
+                self.push_entry(out, Kind::Added, &entry, entry.mod_revision);
+            }
+        }
+        let Some(initial) = self.initial.as_mut().filter(|_| out.len() < CHUNK) else { return };
+        match initial.next_page(self.server.registry().view()) {
+            Ok(true) => {}
+            Ok(false) => self.initial = None,
+            Err(error) => {
+                self.initial = None;
+                self.end_of_initial = None;
+                self.push_end(out, &error);
             }
         }
     }
@@ -346,6 +255,8 @@ impl Stream {
             biased;
             () = stop.cancelled() => return false,
             event = watcher.next() => Some(event),
+            // What happened before is told first.
+            () = self.resource.retired() => return false,
             () = tokio::time::sleep_until(wake) => None,
         };
         match event {
@@ -359,8 +270,8 @@ impl Stream {
                 self.next_bookmark = now + BOOKMARK_INTERVAL;
                 self.last_bookmark_sent = now + LAST_BOOKMARK >= self.deadline;
                 let revision = self.watcher.as_mut().map_or(0, Watcher::progress);
-                if revision > self.bookmarked || self.last_bookmark_sent {
-                    self.push_bookmark(out, revision.max(self.bookmarked), false);
+                if revision > self.start {
+                    self.push_bookmark(out, revision, false);
                 }
             }
         }
@@ -480,8 +391,6 @@ impl Stream {
     }
 
     fn push_bookmark(&mut self, out: &mut Vec<u8>, revision: Revision, end_of_initial: bool) {
-        self.bookmarked = revision;
-        let end_of_initial = end_of_initial || std::mem::take(&mut self.marks_first_bookmark);
         let plain = self.output.encoding == Encoding::Json && self.output.form == Form::Object;
         if plain && !end_of_initial && !self.resource.info.custom {
             // The frequent case, without building a tree.

@@ -388,3 +388,61 @@ async fn schemas_must_be_structural() {
          specified object fields"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_goes_with_its_last_object_at_once() {
+    let cluster = start().await;
+    establish(&cluster, definition(schema())).await;
+    for name in ["held", "held-longer"] {
+        let mut held = widget(name, json!({"color": "red"}));
+        held["metadata"]["finalizers"] = json!(["shop.example/hold"]);
+        cluster.post(WIDGETS, held).await.expect_code(201);
+    }
+    let mut definitions = cluster.watch(&format!("{DEFINITIONS}?watch=1")).await;
+    let mut objects = cluster.watch(&format!("{WIDGETS}?watch=1")).await;
+    cluster.delete(&format!("{DEFINITIONS}/widgets.shop.example")).await.expect_code(200);
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let released = tokio::time::Instant::now();
+    for name in ["held", "held-longer"] {
+        let patch = json!({"metadata": {"finalizers": null}});
+        let path = format!("{WIDGETS}/{name}");
+        cluster.patch(&path, "application/merge-patch+json", patch).await.expect_code(200);
+    }
+    while definitions.next().await["type"] != "DELETED" {}
+    assert_eq!(released.elapsed(), std::time::Duration::ZERO, "nobody waits for a clock");
+    // Who watches the objects hears of all of them, and then the watch is over.
+    let mut deleted = 0;
+    while let Some(event) = objects.try_next().await {
+        deleted += usize::from(event["type"] == "DELETED");
+    }
+    assert_eq!(deleted, 2);
+    assert_eq!(released.elapsed(), std::time::Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_end_when_what_is_served_changes() {
+    let cluster = start().await;
+    let mut two = definition(schema());
+    let mut second = two["spec"]["versions"][0].clone();
+    second["name"] = json!("v2");
+    second["storage"] = json!(false);
+    two["spec"]["versions"].as_array_mut().unwrap().push(second);
+    let made = establish(&cluster, two).await;
+    let path = format!("{DEFINITIONS}/widgets.shop.example");
+    let v2 = WIDGETS.replace("/v1/", "/v2/");
+    let mut quiet = cluster.watch(&format!("{v2}?watch=1&timeoutSeconds=900")).await;
+    // Labels, annotations and status are nothing to the objects.
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    cluster.patch(&path, "application/merge-patch+json", labels).await.expect_code(200);
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), quiet.try_next()).await;
+    assert!(waited.is_err(), "still open");
+    let opened = tokio::time::Instant::now();
+    let mut versions = made["spec"]["versions"].clone();
+    versions[1]["served"] = json!(false);
+    let patch = json!({"spec": {"versions": versions}});
+    cluster.patch(&path, "application/merge-patch+json", patch).await.expect_code(200);
+    assert!(quiet.try_next().await.is_none());
+    assert_eq!(opened.elapsed(), std::time::Duration::ZERO);
+    assert_eq!(cluster.get(&v2).await.code, 404);
+    assert_eq!(cluster.get(WIDGETS).await.code, 200);
+}

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use apimachinery::Value;
 use apimachinery::schema::TypeRef;
 use kinds::ResourceInfo;
+use kinds::custom::Names;
+use tokio_util::sync::CancellationToken;
 
 use super::{Registry, Resource, describe};
 
@@ -79,22 +81,35 @@ impl CustomKinds {
     }
 }
 
+impl Resource {
+    /// The accepted names of a custom kind.
+    pub(crate) fn names(&self) -> Names {
+        Names::of(&self.info)
+    }
+}
+
 impl Registry {
     /// The custom kinds of this moment.
     pub(crate) fn custom(&self) -> Arc<CustomKinds> {
         Arc::clone(&self.custom.read())
     }
 
-    /// Serves a definition's resources from now on in place of those that it had; none takes it away.
+    /// Serves a definition's resources from now on in place of those that it had; none takes it away. What was served
+    /// before and is no longer the same is retired, and its watches end.
     pub(crate) fn serve_definition(&self, name: &str, resources: Vec<ResourceInfo>) {
-        let described: Vec<Arc<Resource>> =
-            resources.into_iter().map(|info| Arc::new(describe(&self.kinds, &Arc::new(info)))).collect();
+        let mut described: Vec<Resource> =
+            resources.into_iter().map(|info| describe(&self.kinds, &Arc::new(info))).collect();
         let mut slot = self.custom.write();
         let mut definitions = slot.definitions.clone();
-        if described.is_empty() {
-            definitions.remove(name);
-        } else {
-            definitions.insert(name.to_owned(), described);
+        let before = definitions.remove(name).unwrap_or_default();
+        for old in &before {
+            match described.iter_mut().find(|new| new.form == old.form && new.names() == old.names()) {
+                Some(same) => same.retired = old.retired.clone(),
+                None => old.retired.iter().for_each(CancellationToken::cancel),
+            }
+        }
+        if !described.is_empty() {
+            definitions.insert(name.to_owned(), described.into_iter().map(Arc::new).collect());
         }
         *slot = Arc::new(CustomKinds::of(slot.number + 1, definitions));
     }

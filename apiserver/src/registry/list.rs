@@ -176,7 +176,7 @@ impl Registry {
         let mut at = plan.at;
         loop {
             let limit = if plan.limit == 0 { 0 } else { CHUNK.max(plan.limit) };
-            let range = self.view.range(scope, after.as_deref(), limit, at)?;
+            let range = self.view.page(scope, after.as_deref(), limit, at)?;
             at = Some(range.revision);
             for (i, entry) in range.entries.iter().enumerate() {
                 if !selection.matches(self, resource, entry) {

@@ -170,25 +170,33 @@ pub struct ListOptions {
 }
 
 impl ListOptions {
+    /// Those of a list, or of a watch as its own parameter asks for one: with upstream's defaults and checks.
     pub fn parse(query: &Query, watch: bool) -> Result<Self, Status> {
         let limit = query.integer("limit").map_err(bad_request)?.unwrap_or(0);
         let timeout_seconds = query.integer("timeoutSeconds").map_err(bad_request)?;
-        let options = Self {
+        let mut options = Self {
             label_selector: query.text("labelSelector").to_owned(),
             field_selector: query.text("fieldSelector").to_owned(),
             limit: u64::try_from(limit).unwrap_or(0),
             continue_token: query.text("continue").to_owned(),
             resource_version: query.text("resourceVersion").to_owned(),
-            revision_match: match query.text("resourceVersionMatch") {
-                "Exact" => RevisionMatch::Exact,
-                "NotOlderThan" => RevisionMatch::NotOlderThan,
-                _ => RevisionMatch::Unset,
-            },
+            revision_match: RevisionMatch::Unset,
             timeout_seconds,
             allow_bookmarks: query.flag("allowWatchBookmarks"),
             send_initial_events: query.get("sendInitialEvents").map(|_| query.flag("sendInitialEvents")),
         };
-        let wanted = query.text("resourceVersionMatch");
+        let mut wanted = query.text("resourceVersionMatch");
+        // A watch of the present that says nothing else begins with what there is.
+        let of_the_present = matches!(options.resource_version.as_str(), "" | "0");
+        if watch && of_the_present && options.send_initial_events.is_none() && wanted.is_empty() {
+            options.send_initial_events = Some(true);
+            wanted = "NotOlderThan";
+        }
+        options.revision_match = match wanted {
+            "Exact" => RevisionMatch::Exact,
+            "NotOlderThan" => RevisionMatch::NotOlderThan,
+            _ => RevisionMatch::Unset,
+        };
         let errors = if watch { options.watch_errors(wanted) } else { options.list_errors(wanted) };
         refuse("ListOptions", errors)?;
         Ok(options)
@@ -197,26 +205,22 @@ impl ListOptions {
     fn watch_errors(&self, wanted: &str) -> Vec<FieldError> {
         let field = "resourceVersionMatch";
         let mut errors = Vec::new();
+        if self.send_initial_events.is_some() && wanted != "NotOlderThan" {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(forbidden(field, why));
+        }
+        if wanted.is_empty() {
+            return errors;
+        }
+        if self.send_initial_events.is_none() {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(forbidden(field, why));
+        }
+        if wanted != "NotOlderThan" {
+            errors.push(unsupported(field, &go::quote(wanted), &["NotOlderThan"]));
+        }
         if !self.continue_token.is_empty() {
             errors.push(forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
-        }
-        match self.send_initial_events {
-            Some(_) if wanted != "NotOlderThan" => {
-                errors.push(forbidden(
-                    field,
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                ));
-            }
-            None if !wanted.is_empty() => {
-                errors.push(forbidden(
-                    field,
-                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                ));
-            }
-            _ => {}
-        }
-        if !wanted.is_empty() && wanted != "NotOlderThan" {
-            errors.push(unsupported(field, &go::quote(wanted), &["NotOlderThan"]));
         }
         errors
     }
@@ -224,29 +228,28 @@ impl ListOptions {
     fn list_errors(&self, wanted: &str) -> Vec<FieldError> {
         let field = "resourceVersionMatch";
         let mut errors = Vec::new();
+        if !wanted.is_empty() {
+            if self.resource_version.is_empty() {
+                errors.push(forbidden(
+                    field,
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                ));
+            }
+            if !self.continue_token.is_empty() {
+                errors.push(forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
+            }
+            if wanted != "Exact" && wanted != "NotOlderThan" {
+                errors.push(unsupported(field, &go::quote(wanted), &["Exact", "NotOlderThan", ""]));
+            }
+            if wanted == "Exact" && self.resource_version == "0" {
+                errors.push(forbidden(
+                    field,
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                ));
+            }
+        }
         if self.send_initial_events.is_some() {
             errors.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
-        }
-        if wanted.is_empty() {
-            return errors;
-        }
-        if !self.continue_token.is_empty() {
-            errors.push(forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
-        }
-        if self.resource_version.is_empty() {
-            errors.push(forbidden(
-                field,
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
-        }
-        if wanted != "Exact" && wanted != "NotOlderThan" {
-            errors.push(unsupported(field, &go::quote(wanted), &["Exact", "NotOlderThan", ""]));
-        }
-        if wanted == "Exact" && self.resource_version == "0" {
-            errors.push(forbidden(
-                field,
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ));
         }
         errors
     }

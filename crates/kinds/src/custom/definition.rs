@@ -15,6 +15,9 @@ use super::{defaulting, invariants, prune, types, validate};
 use crate::decode::Report;
 use crate::registry::{Gvk, ResourceInfo, Subresource};
 
+/// Of a digest, as many as make a clash a matter of chance that does not come.
+const DIGEST_BYTES: usize = 16;
+
 /// What one version of a definition says beyond names.
 #[derive(Debug)]
 pub struct Version {
@@ -29,7 +32,7 @@ pub struct Version {
     pub deprecation: Option<String>,
     /// The definition is being deleted: nothing new is made.
     pub terminating: bool,
-    /// Tells this state of the definition from every other: what is kept of an object beside it was made by this.
+    /// Tells this state of the definition's spec from every other: what is kept of an object beside it was made by this.
     pub identity: String,
     api_version: String,
     kind: String,
@@ -152,7 +155,8 @@ pub fn resources(definition: &Value, names: &Names, metadata: &TypeRef) -> Vec<R
         .iter()
         .map(|v| (format!("{group}/{}", name_of(v)), Arc::new(Schema::read(&published(v)))))
         .collect();
-    let maker = Maker { definition, names, metadata, group, storage, all: Arc::new(schemas) };
+    let digest = digest(definition.at(&["spec"]).unwrap_or(&Value::NULL));
+    let maker = Maker { definition, names, metadata, group, storage, digest, all: Arc::new(schemas) };
     let mut served: Vec<&Value> = versions.iter().filter(|v| v.bool_at(&["served"]) == Some(true)).collect();
     served.sort_by(|a, b| {
         let name = |v: &&Value| v.str_at(&["name"]).unwrap_or_default().to_owned();
@@ -171,7 +175,15 @@ struct Maker<'a> {
     metadata: &'a TypeRef,
     group: &'a str,
     storage: String,
+    /// Of the definition's spec.
+    digest: String,
     all: Arc<BTreeMap<String, Arc<Schema>>>,
+}
+
+/// Tells one spec from another. The generation does not: it also counts that a deletion has begun.
+fn digest(spec: &Value) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, &spec.to_json());
+    base64::engine::general_purpose::STANDARD.encode(&digest.as_ref()[..DIGEST_BYTES])
 }
 
 impl Maker<'_> {
@@ -242,11 +254,7 @@ impl Maker<'_> {
             scale: version.at(&["subresources", "scale"]).and_then(scale),
             deprecation,
             terminating,
-            identity: format!(
-                "{api_version} {} {} {terminating}",
-                meta::uid(self.definition),
-                meta::generation(self.definition)
-            ),
+            identity: format!("{api_version} {} {}", meta::uid(self.definition), self.digest),
             api_version,
             kind: self.names.kind.clone(),
             metadata: Arc::clone(self.metadata),

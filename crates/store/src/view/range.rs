@@ -17,7 +17,7 @@ pub struct Range {
     pub revision: Revision,
     /// Keys follow beyond the limit. The next page starts after the last entry's key.
     pub more: bool,
-    /// How many do. 0 when `more` is false.
+    /// How many do. 0 when `more` is false, and from [`View::page`], which does not count.
     pub remaining: usize,
 }
 
@@ -67,6 +67,34 @@ impl View {
         limit: usize,
         at: Option<Revision>,
     ) -> Result<Range, StoreError> {
+        let (mut range, mut walk, total) = self.walk(prefix, start_after, limit, at)?;
+        range.remaining = match (range.more, total) {
+            (false, _) => 0,
+            (true, Some(total)) => total - range.entries.len(),
+            (true, None) => self.count_after(&mut walk)?,
+        };
+        Ok(range)
+    }
+
+    /// As [`View::range`], for a caller who goes through all pages: what remains after this one is not counted.
+    pub fn page(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        limit: usize,
+        at: Option<Revision>,
+    ) -> Result<Range, StoreError> {
+        self.walk(prefix, start_after, limit, at).map(|(range, _, _)| range)
+    }
+
+    /// A page, where its walk is, and how many keys there are where that is known.
+    fn walk<'a>(
+        &self,
+        prefix: &'a str,
+        start_after: Option<&'a str>,
+        limit: usize,
+        at: Option<Revision>,
+    ) -> Result<(Range, Walk<'a>, Option<usize>), StoreError> {
         let mut walk = Walk { prefix, cursor: None, start_after, revision: 0 };
         let mut entries = Vec::new();
         let mut more = false;
@@ -92,12 +120,7 @@ impl View {
                 break;
             }
         }
-        let remaining = match (more, total) {
-            (false, _) => 0,
-            (true, Some(total)) => total - entries.len(),
-            (true, None) => self.count_after(&mut walk)?,
-        };
-        Ok(Range { entries, revision: walk.revision, more, remaining })
+        Ok((Range { entries, revision: walk.revision, more, remaining: 0 }, walk, total))
     }
 
     /// Counts what is left of a walk.

@@ -84,21 +84,32 @@ impl Watcher {
 
     /// Appends up to `max` changes that are there to `events`, under one hold of the lock.
     pub fn read(&mut self, max: usize, events: &mut Vec<Arc<WatchEvent>>) -> Result<(), StoreError> {
+        self.read_some(max, usize::MAX, events)
+    }
+
+    /// As [`Watcher::read`], and no more once what was appended has `bytes` bytes: a caller that keeps them until a slow
+    /// client takes them keeps no more than that and one change.
+    pub fn read_some(
+        &mut self,
+        max: usize,
+        bytes: usize,
+        events: &mut Vec<Arc<WatchEvent>>,
+    ) -> Result<(), StoreError> {
         let inner = self.view.inner.read();
         let topic = inner.topics.get(&self.topic).expect("a topic lives as long as its watchers");
-        let wanted = events.len() + max;
-        while events.len() < wanted {
+        let before = events.len();
+        let mut taken = 0;
+        while events.len() - before < max && taken < bytes {
             match topic.at(self.position) {
                 Found::Event(event) => {
                     self.position += 1;
                     if event.revision >= self.from {
                         self.last = event.revision;
+                        taken += event.entry.as_ref().or(event.prev.as_ref()).map_or(0, |e| e.value.len());
                         events.push(Arc::clone(event));
                     }
                 }
-                Found::End if inner.stopped && wanted == events.len() + max => {
-                    return Err(StoreError::Stopped);
-                }
+                Found::End if inner.stopped && events.len() == before => return Err(StoreError::Stopped),
                 Found::End => return Ok(()),
                 Found::Lost => {
                     return Err(StoreError::Compacted { requested: self.last, oldest: inner.compacted });
