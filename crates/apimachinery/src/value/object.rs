@@ -256,6 +256,22 @@ impl Iterator for IntoIter {
 
 impl ExactSizeIterator for IntoIter {}
 
+impl<K: AsRef<str>, V: Into<Value>> Extend<(K, V)> for Object {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, members: I) {
+        for (key, value) in members {
+            self.insert(key.as_ref(), value);
+        }
+    }
+}
+
+impl<K: AsRef<str>, V: Into<Value>> FromIterator<(K, V)> for Object {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
+        let mut object = Self::new();
+        object.extend(members);
+        object
+    }
+}
+
 impl IntoIterator for Object {
     type Item = (CompactString, Value);
     type IntoIter = IntoIter;
