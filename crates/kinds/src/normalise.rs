@@ -41,6 +41,9 @@ fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value, form: Form) 
                     *item = zero(element);
                 }
                 normalise_in(element, owner, item, form);
+                if form == Form::Stored {
+                    stored_element(element, item);
+                }
             }
         }
         TypeKind::Map { value: target, .. } => {
@@ -51,6 +54,9 @@ fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value, form: Form) 
                         *item = zero(target);
                     }
                     normalise_in(target, owner, item, form);
+                    if form == Form::Stored {
+                        stored_element(target, item);
+                    }
                 }
                 object.sort_keys();
             }
@@ -65,9 +71,22 @@ fn normalise_in(ty: &Type, owner: Option<&Type>, value: &mut Value, form: Form) 
                     for item in items.iter_mut().filter(|item| item.is_object()) {
                         normalise_in(owner, None, item, form);
                     }
+                    // Neither a schema nor any item: Go writes null.
+                    if items.is_empty() {
+                        *value = Value::NULL;
+                    }
                 }
             }
         }
+    }
+}
+
+/// What storage makes of an element of a list or map: lists in it as of fields, and bytes are never none.
+fn stored_element(ty: &Type, item: &mut Value) {
+    match &ty.kind {
+        TypeKind::List(_) if item.as_array().is_some_and(<[Value]>::is_empty) => *item = Value::NULL,
+        TypeKind::Scalar(Scalar::Bytes) if item.is_null() => *item = "".into(),
+        _ => {}
     }
 }
 
@@ -168,6 +187,9 @@ fn canonical(kind: Scalar, value: &mut Value) {
         Scalar::Time | Scalar::MicroTime => {
             let micro = kind == Scalar::MicroTime;
             scalar::parse_time(&text, micro).ok().map(|moment| scalar::format_time(moment, micro))
+        }
+        Scalar::Duration => {
+            apimachinery::time::parse_duration(&text).ok().map(apimachinery::time::format_duration)
         }
         Scalar::Bytes if text.contains(['\n', '\r']) => {
             scalar::decode_base64(&text).ok().map(|bytes| scalar::encode_base64(&bytes))

@@ -34,6 +34,12 @@ pub enum ProtoError {
     WireType { wire: u8, field: String },
     #[error("proto: illegal wireType {0}")]
     IllegalWireType(u8),
+    #[error("proto: illegal tag {field} (wire type {wire})")]
+    IllegalTag { field: u32, wire: u8 },
+    #[error("proto: negative length found during unmarshaling")]
+    NegativeLength,
+    #[error("proto: unexpected end of group")]
+    EndOfGroup,
     #[error("proto: field {field} holds invalid UTF-8")]
     Utf8 { field: String },
     #[error("field {field} holds no JSON: {reason}")]
@@ -108,7 +114,7 @@ pub fn open(data: &[u8]) -> Result<Envelope, ProtoError> {
 /// The normalised value of a message of a struct type. It has no `apiVersion` and `kind`, which the envelope carries.
 pub fn decode(ty: &Type, data: &[u8]) -> Result<Value, ProtoError> {
     let TypeKind::Struct(body) = &ty.kind else { return Err(ProtoError::NoMessage(ty.name.clone())) };
-    let mut value = read::message(ty, body, data, 0)?;
+    let mut value = read::message(ty, body, data, None, 0)?;
     normalise(ty, &mut value);
     Ok(value)
 }

@@ -38,8 +38,15 @@ pub(super) fn envelope(data: &[u8]) -> Result<Envelope, ProtoError> {
     Ok(envelope)
 }
 
-pub(super) fn message(ty: &Type, body: &Struct, data: &[u8], depth: usize) -> Result<Value, ProtoError> {
-    let mut object = Object::new();
+/// Reads a message; one that comes twice goes on where the first, `old`, ended.
+pub(super) fn message(
+    ty: &Type,
+    body: &Struct,
+    data: &[u8],
+    old: Option<Value>,
+    depth: usize,
+) -> Result<Value, ProtoError> {
+    let mut object = old.and_then(Value::into_object).unwrap_or_default();
     let fields: Vec<_> = body.fields.iter().map(|field| (field, path(field))).collect();
     let fields: Vec<_> = fields.iter().map(|(field, path)| (*field, numbers(path))).collect();
     level(ty, &fields, data, depth, &mut object)?;
@@ -92,7 +99,7 @@ fn element(
 ) -> Result<Value, ProtoError> {
     match &ty.kind {
         TypeKind::Scalar(kind) => self::scalar(*kind, name, data),
-        TypeKind::Struct(body) => message(ty, body, bytes(data, name)?, depth + 1),
+        TypeKind::Struct(body) => message(ty, body, bytes(data, name)?, old, depth + 1),
         TypeKind::Any => any(owner, name, ty, bytes(data, name)?, depth + 1),
         TypeKind::List(list) => {
             let mut items = old.and_then(Value::into_array).unwrap_or_default();
@@ -104,7 +111,8 @@ fn element(
                         items.push(element(owner, name, element_type, data, None, depth)?);
                     }
                 }
-                return Ok(items.into());
+                // A slice that nothing was added to was never made.
+                return Ok(if items.is_empty() { Value::NULL } else { items.into() });
             }
             match (&element_type.kind, data) {
                 // Numbers may come packed into one field.
@@ -123,7 +131,12 @@ fn element(
         }
         TypeKind::Map { value: target, .. } => {
             let mut object = old.and_then(Value::into_object).unwrap_or_default();
-            let (mut key, mut value) = (String::new(), Value::NULL);
+            // Bytes that an entry leaves out are empty, not none.
+            let absent = match target.get().kind {
+                TypeKind::Scalar(Scalar::Bytes) => "".into(),
+                _ => Value::NULL,
+            };
+            let (mut key, mut value) = (String::new(), absent);
             let mut entry = Fields::new(bytes(data, name)?);
             while let Some((number, data)) = entry.next()? {
                 match number {
@@ -158,7 +171,17 @@ fn varint(data: Data<'_>, field: &str) -> Result<i64, ProtoError> {
 
 fn scalar(kind: Scalar, name: &str, data: Data<'_>) -> Result<Value, ProtoError> {
     Ok(match kind {
-        Scalar::String | Scalar::Duration => text(bytes(data, name)?, name)?.into(),
+        Scalar::String => text(bytes(data, name)?, name)?.into(),
+        Scalar::Duration => {
+            let mut nanos = 0;
+            let mut fields = Fields::new(bytes(data, name)?);
+            while let Some((number, data)) = fields.next()? {
+                if number == 1 {
+                    nanos = varint(data, name)?;
+                }
+            }
+            apimachinery::time::format_duration(nanos).into()
+        }
         Scalar::Bool => (varint(data, name)? != 0).into(),
         // Go keeps the low 32 bits.
         #[allow(clippy::cast_possible_truncation, reason = "what Go's conversion does")]
@@ -205,12 +228,14 @@ fn time(micro: bool, name: &str, message: &[u8]) -> Result<Value, ProtoError> {
 }
 
 fn int_or_string(name: &str, message: &[u8]) -> Result<Value, ProtoError> {
-    let (mut is_string, mut number_value, mut string_value) = (false, 0, "");
+    let (mut is_string, mut number_value, mut string_value) = (false, 0i32, "");
     let mut fields = Fields::new(message);
     while let Some((number, data)) = fields.next()? {
         match number {
             1 => is_string = varint(data, name)? == 1,
-            2 => number_value = varint(data, name)?,
+            // Go keeps the low 32 bits.
+            #[allow(clippy::cast_possible_truncation, reason = "what Go's conversion does")]
+            2 => number_value = varint(data, name)? as i32,
             3 => string_value = text(bytes(data, name)?, name)?,
             _ => {}
         }
@@ -250,14 +275,19 @@ fn any(owner: &Type, name: &str, ty: &Type, data: &[u8], depth: usize) -> Result
     let mut fields = Fields::new(data);
     while let Some((number, data)) = fields.next()? {
         if number == schema {
-            found = Some(message(owner, body, bytes(data, name)?, depth)?);
+            found = Some(message(owner, body, bytes(data, name)?, found, depth)?);
         } else if number == other {
             match ty.name.as_str() {
                 "v1.JSONSchemaPropsOrBool" => allowed = Some(Value::from(varint(data, name)? != 0)),
-                "v1.JSONSchemaPropsOrArray" => items.push(message(owner, body, bytes(data, name)?, depth)?),
+                "v1.JSONSchemaPropsOrArray" => {
+                    items.push(message(owner, body, bytes(data, name)?, None, depth)?)
+                }
                 _ => items.push(text(bytes(data, name)?, name)?.into()),
             }
         }
     }
-    Ok(found.or(allowed).unwrap_or_else(|| items.into()))
+    if allowed.is_none() && ty.name == "v1.JSONSchemaPropsOrBool" {
+        allowed = Some(false.into());
+    }
+    Ok(found.or(allowed).unwrap_or_else(|| if items.is_empty() { Value::NULL } else { items.into() }))
 }

@@ -5,6 +5,8 @@ use super::ProtoError;
 pub(super) const VARINT: u8 = 0;
 pub(super) const FIXED64: u8 = 1;
 pub(super) const BYTES: u8 = 2;
+const GROUP_START: u8 = 3;
+const GROUP_END: u8 = 4;
 pub(super) const FIXED32: u8 = 5;
 
 pub(super) fn put_varint(out: &mut Vec<u8>, number: u64) {
@@ -39,6 +41,8 @@ pub(super) enum Data<'a> {
     Fixed64(u64),
     Fixed32,
     Bytes(&'a [u8]),
+    /// A group, which no message of ours has: it is passed over.
+    Group,
 }
 
 impl Data<'_> {
@@ -48,6 +52,7 @@ impl Data<'_> {
             Self::Fixed64(_) => FIXED64,
             Self::Bytes(_) => BYTES,
             Self::Fixed32 => FIXED32,
+            Self::Group => GROUP_START,
         }
     }
 }
@@ -93,21 +98,52 @@ impl<'a> Fields<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
+        let (field, wire) = self.tag()?;
+        if wire == GROUP_END {
+            return Err(ProtoError::EndOfGroup);
+        }
+        if field == 0 {
+            return Err(ProtoError::IllegalTag { field, wire });
+        }
+        Ok(Some((field, self.data(wire)?)))
+    }
+
+    fn tag(&mut self) -> Result<(u32, u8), ProtoError> {
         let tag = self.varint()?;
         let field = u32::try_from(tag >> 3).map_err(|_| ProtoError::Overflow)?;
-        let data = match u8::try_from(tag & 7).expect("three bits") {
+        Ok((field, u8::try_from(tag & 7).expect("three bits")))
+    }
+
+    fn data(&mut self, wire: u8) -> Result<Data<'a>, ProtoError> {
+        Ok(match wire {
             VARINT => Data::Varint(self.varint()?),
             FIXED64 => Data::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes"))),
             BYTES => {
-                let length = self.varint()?;
-                Data::Bytes(self.take(usize::try_from(length).map_err(|_| ProtoError::Overflow)?)?)
+                // Upstream's lengths have a sign.
+                let length = i64::try_from(self.varint()?).map_err(|_| ProtoError::NegativeLength)?;
+                Data::Bytes(self.take(usize::try_from(length).map_err(|_| ProtoError::UnexpectedEof)?)?)
             }
             FIXED32 => {
                 self.take(4)?;
                 Data::Fixed32
             }
+            GROUP_START => self.group()?,
             wire => return Err(ProtoError::IllegalWireType(wire)),
-        };
-        Ok(Some((field, data)))
+        })
+    }
+
+    /// Passes over a group and the groups in it; a loop, so that no depth of them matters.
+    fn group(&mut self) -> Result<Data<'a>, ProtoError> {
+        let mut depth = 1_usize;
+        while depth > 0 {
+            match self.tag()?.1 {
+                GROUP_START => depth += 1,
+                GROUP_END => depth -= 1,
+                wire => {
+                    self.data(wire)?;
+                }
+            }
+        }
+        Ok(Data::Group)
     }
 }

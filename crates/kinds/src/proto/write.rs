@@ -134,7 +134,11 @@ fn scalar(kind: Scalar, number: u32, value: &Value, out: &mut Vec<u8>) {
             }
             put_bytes(out, number, &inner);
         }
-        Scalar::Duration => put_bytes(out, number, text.as_bytes()),
+        Scalar::Duration => {
+            let mut inner = Vec::new();
+            put_int(&mut inner, 1, apimachinery::time::parse_duration(text).unwrap_or(0));
+            put_bytes(out, number, &inner);
+        }
         Scalar::Quantity => {
             let mut inner = Vec::new();
             let text = if text.is_empty() { "0" } else { text };
