@@ -1,5 +1,13 @@
 //! Laws of strategic merge and of apply, over every list with a merge key, a list type or both that the tables know: the
-//! patch from one list to another makes the other, applying twice is applying once, and un-applying restores.
+//! patch from one list to another makes the other, applying twice is applying once, and un-applying restores. Here are
+//! short lists in every order; the modules have random objects.
+
+#[path = "merging/applies.rs"]
+mod applies;
+#[path = "support/generate.rs"]
+mod generate;
+#[path = "merging/patches.rs"]
+mod patches;
 
 use std::sync::Arc;
 
@@ -110,7 +118,7 @@ fn the_patch_to_another_list_makes_it() {
 
 /// There is one version.
 #[derive(Debug)]
-struct OneVersion;
+pub(crate) struct OneVersion;
 
 impl Versions for OneVersion {
     fn convert(&self, _: &Value, _: &str) -> Option<(Value, TypeRef)> {
