@@ -7,6 +7,7 @@ use kinds::custom::Version;
 use kinds::{Gvk, Registry as Kinds};
 
 use super::options::FieldValidation;
+use super::proto::Broken;
 use crate::negotiate::Encoding;
 use crate::response::bad_request;
 
@@ -48,7 +49,10 @@ pub fn decode(
             .map_err(|e| unrecognized(format!("couldn't get version/kind; json parse error: {e}")))?,
         Encoding::Yaml => Value::parse_yaml(body, &options).map_err(|e| unrecognized(e.to_string()))?,
         Encoding::Protobuf => Parsed {
-            value: super::proto::decode(expected, body).map_err(|e| unrecognized(e.to_string()))?,
+            value: super::proto::decode(expected, body).map_err(|broken| match broken {
+                Broken::Envelope(error) => unrecognized(error.to_string()),
+                Broken::Message(found, error) => not_handled(expected, &found, &error.to_string()),
+            })?,
             duplicates: Vec::new(),
         },
     };
@@ -59,14 +63,7 @@ pub fn decode(
         Some(definition) => definition.prune(&mut value),
         None => kinds::decode::check(expected.ty, &mut value),
     };
-    let cannot = |why: &str| {
-        bad_request(format!(
-            "{} in version {} cannot be handled as a {}: {why}",
-            found.kind,
-            go::quote(&found.version),
-            expected.gvk.kind
-        ))
-    };
+    let cannot = |why: &str| not_handled(expected, &found, why);
     if let Some(error) = report.error {
         return Err(cannot(&error));
     }
@@ -87,6 +84,16 @@ pub fn decode(
     }
     super::object::set_type(&mut value, expected.gvk);
     Ok(value)
+}
+
+/// The refusal of a body whose type is known.
+fn not_handled(expected: &Expected<'_>, found: &Gvk, why: &str) -> Status {
+    bad_request(format!(
+        "{} in version {} cannot be handled as a {}: {why}",
+        found.kind,
+        go::quote(&found.version),
+        expected.gvk.kind
+    ))
 }
 
 /// Upstream finds repeated keys of YAML by reading it strictly: one error with a line for each, and as many warnings.
@@ -179,13 +186,7 @@ fn check_type(expected: &Expected<'_>, found: &Gvk, value: &Value) -> Result<(),
             )));
         }
     }
-    let why = mismatch(expected, found);
-    Err(bad_request(format!(
-        "{} in version {} cannot be handled as a {}: {why}",
-        found.kind,
-        go::quote(&found.version),
-        want.kind
-    )))
+    Err(not_handled(expected, found, &mismatch(expected, found)))
 }
 
 /// Custom resources have one type for all, so that the version is looked at by the handler and the kind by validation.

@@ -3,18 +3,40 @@
 use apimachinery::{Status, Value};
 use kinds::Gvk;
 use kinds::proto::{self, ProtoError};
+use kinds::registry::split_api_version;
 
 use super::Registry;
 use super::decode::Expected;
 
+/// Why a body is no object: nothing is known of it, or its envelope has told what it should have been.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error(transparent)]
+    Envelope(#[from] ProtoError),
+    #[error("{1}")]
+    Message(Gvk, #[source] ProtoError),
+}
+
 /// Decodes a body into the value of the type that its envelope names, which need not be the expected one.
-pub(crate) fn decode(expected: &Expected<'_>, body: &[u8]) -> Result<Value, ProtoError> {
+pub(crate) fn decode(expected: &Expected<'_>, body: &[u8]) -> Result<Value, Broken> {
     let envelope = proto::open(body)?;
-    let (group, version) = envelope.api_version.split_once('/').unwrap_or(("", &envelope.api_version));
-    let own = expected.kinds.type_of(group, version, &envelope.kind);
-    // What has no type of its own is for the check of kinds to refuse; its fields do not matter.
-    let ty = own.as_deref().unwrap_or(expected.ty);
-    let mut value = proto::decode(ty, &envelope.raw)?;
+    let named = |own: &str, expected: &str| if own.is_empty() { expected } else { own }.to_owned();
+    let kind = named(&envelope.kind, &expected.gvk.kind);
+    let api_version = named(&envelope.api_version, &expected.gvk.api_version());
+    let (group, version) = split_api_version(&api_version);
+    let gvk = Gvk::new(group, version, &kind);
+    let own = match gvk == *expected.gvk {
+        true => None,
+        false => expected.kinds.type_of(group, version, &kind),
+    };
+    let mut value = match own.as_deref() {
+        // What has no type of its own is for the check of kinds to refuse; its fields do not matter.
+        None if gvk != *expected.gvk => Value::object(),
+        own => {
+            let ty = own.unwrap_or(expected.ty);
+            proto::decode(ty, &envelope.raw).map_err(|error| Broken::Message(gvk, error))?
+        }
+    };
     if !envelope.kind.is_empty() {
         value.set_at(&["kind"], envelope.kind);
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod tls;
+pub mod whole;
 
 use std::sync::Arc;
 
