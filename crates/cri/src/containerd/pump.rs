@@ -29,8 +29,10 @@ const SETTLING_MAX: usize = 256;
 /// The server answers a subscription with its first event only, so its start can't be seen. By then it has begun.
 const SUBSCRIBED_AFTER: Duration = Duration::from_millis(100);
 
-/// How long CRI may take to record an exit before it is passed on all the same.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// How long CRI may take to record an exit before it is passed on all the same. Whoever looks then may still be told that
+/// the container runs, and nothing tells them later: a busy host gets its time.
+const SETTLE_MAX: Duration = Duration::from_secs(600);
+const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Follows the event service until it is dropped.
 pub(super) async fn run(runtime: ContainerdRuntime) {
@@ -112,7 +114,7 @@ async fn settle(runtime: &ContainerdRuntime, id: String, exit_code: i32) -> Runt
     while tokio::time::Instant::now() < deadline {
         if !is_sandbox {
             match runtime.container_status(&id).await {
-                Ok(status) if status.state() != v1::ContainerState::ContainerRunning => break,
+                Ok(status) if is_recorded(status.state()) => break,
                 // A sandbox's own process: containerd logs each question about a container that is none, so one it is.
                 Err(e) if e.is_not_found() => is_sandbox = true,
                 _ => {}
@@ -126,9 +128,15 @@ async fn settle(runtime: &ContainerdRuntime, id: String, exit_code: i32) -> Runt
             }
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(100));
+        pause = (pause * 2).min(SETTLE_PAUSE_MAX);
     }
     RuntimeEvent::Exited { id, exit_code }
+}
+
+/// Whether CRI's state of a container that has ended says so. What ends at once may do so before CRI has recorded its
+/// start: it is still created then, and would be seen running next.
+fn is_recorded(state: v1::ContainerState) -> bool {
+    !matches!(state, v1::ContainerState::ContainerCreated | v1::ContainerState::ContainerRunning)
 }
 
 #[cfg(test)]
@@ -141,6 +149,18 @@ mod tests {
         let event = Some(Any { type_url: String::new(), value });
         let envelope = Envelope { topic: topic.into(), event, ..Default::default() };
         assert_eq!(decode(&envelope), expected);
+    }
+
+    #[test]
+    fn an_exit_is_recorded_when_cri_says_exited() {
+        use v1::ContainerState as State;
+        let states = [
+            State::ContainerCreated,
+            State::ContainerRunning,
+            State::ContainerExited,
+            State::ContainerUnknown,
+        ];
+        assert_eq!(states.map(is_recorded), [false, false, true, true]);
     }
 
     #[test]
