@@ -33,8 +33,8 @@ spec:
   containers:
   - name: server
     image: {image}
-    readinessProbe: {{httpGet: {{path: /ready, port: 8080}}, periodSeconds: 1, failureThreshold: 1}}
-    livenessProbe: {{httpGet: {{path: /live, port: 8080}}, periodSeconds: 1, failureThreshold: 1}}
+    readinessProbe: {{httpGet: {{path: /ready, port: 8080}}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1}}
+    livenessProbe: {{httpGet: {{path: /live, port: 8080}}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 1}}
 ---
 apiVersion: v1
 kind: Service
