@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::no_plugins;
+use apiserver::{Config, no_plugins};
 use env::Rng as _;
 use env::rng::SeededRng;
 use serde_json::{Value, json};
@@ -20,11 +20,13 @@ use tokio::sync::mpsc;
 
 /// Seeds of a normal run; with `GANTRY_TEST_LONG`, so many times as many.
 const SEEDS: u64 = 24;
-const LONG: u64 = 40;
+const LONG: u64 = 20;
 /// Steps with each seed.
 const STEPS: usize = 400;
 /// Turns that the server's tasks get after time has passed.
 const SETTLE: usize = 16;
+/// How long lists can go back.
+const STATES: Duration = Duration::from_secs(60);
 /// What a client waits for an event that is not there yet. The clock is paused: this passes at once.
 const PATIENCE: Duration = Duration::from_millis(1);
 
@@ -138,32 +140,27 @@ impl Model {
         self.log.push((batch.revision, changes));
     }
 
-    /// What a watcher must hear of the changes after `from`.
-    fn events(&self, wish: &Wish, from: Revision) -> Vec<Event> {
-        let mut events = Vec::new();
-        for (revision, changes) in self.log.iter().filter(|(revision, _)| *revision > from) {
-            for (_, old, new) in changes.iter().filter(|(key, _, _)| wish.covers(key)) {
-                let old = old.as_ref().filter(|o| wish.matches(o));
-                let new = new.as_ref().filter(|n| wish.matches(n));
-                let (kind, object) = match (old, new) {
-                    (None, Some(new)) => ("ADDED", new),
-                    (Some(_), Some(new)) => ("MODIFIED", new),
-                    // As it was when it was last seen, at the revision at which it went out of sight.
-                    (Some(old), None) => ("DELETED", old),
-                    (None, None) => continue,
-                };
-                events.push((kind.to_owned(), title(object), *revision, with_revision(object, *revision)));
-            }
-        }
-        events
+    /// The changes after `from` that a watch reads, whether or not they are shown.
+    fn covered<'a>(&'a self, wish: &'a Wish, from: Revision) -> impl Iterator<Item = (Revision, &'a Change)> {
+        let start = self.log.partition_point(|(revision, _)| *revision <= from);
+        let all = self.log[start..].iter().flat_map(|(revision, all)| all.iter().map(|c| (*revision, c)));
+        all.filter(|(_, (key, _, _))| wish.covers(key))
     }
 
-    /// The first change after `from` that a watch reads, whether or not it is shown.
-    fn first_after(&self, wish: &Wish, from: Revision) -> Option<Revision> {
-        let later = self.log.iter().filter(|(revision, _)| *revision > from);
-        let mut covered =
-            later.filter(|(_, changes)| changes.iter().any(|(key, _, _)| wish.covers(key))).map(|(r, _)| *r);
-        covered.next()
+    /// What a watcher must hear of the changes after `from`.
+    fn events<'a>(&'a self, wish: &'a Wish, from: Revision) -> impl Iterator<Item = Event> {
+        self.covered(wish, from).filter_map(|(revision, (_, old, new))| {
+            let old = old.as_ref().filter(|o| wish.matches(o));
+            let new = new.as_ref().filter(|n| wish.matches(n));
+            let (kind, object) = match (old, new) {
+                (None, Some(new)) => ("ADDED", new),
+                (Some(_), Some(new)) => ("MODIFIED", new),
+                // As it was when it was last seen, at the revision at which it went out of sight.
+                (Some(old), None) => ("DELETED", old),
+                (None, None) => return None,
+            };
+            Some((kind.to_owned(), title(object), revision, with_revision(object, revision)))
+        })
     }
 
     fn state(&self, wish: &Wish) -> Vec<Value> {
@@ -208,13 +205,22 @@ struct Seen {
     gone: usize,
     restarts: usize,
     resumed: usize,
+    /// Lists that were read by pages, and those that lost their state on the way.
+    pages: usize,
+    pages_gone: usize,
+}
+
+/// A server on the store, which keeps old states for a shorter time than changes.
+async fn serve(backend: &Arc<dyn Backend>) -> Cluster {
+    let config = Config { compaction_interval: STATES, ..Config::default() };
+    Cluster::configured(config, Arc::clone(backend), no_plugins()).await
 }
 
 impl Run {
     async fn new(seed: u64) -> Self {
         let backend = store::memory();
         let subscription = backend.subscribe().await.unwrap();
-        let cluster = Cluster::on(Arc::clone(&backend), no_plugins()).await;
+        let cluster = serve(&backend).await;
         let model = Model { revision: subscription.revision, ..Model::default() };
         let mut run = Self {
             rng: SeededRng::new(seed),
@@ -365,7 +371,7 @@ impl Run {
         let (kind, object) = (event["type"].as_str().unwrap(), &event["object"]);
         if kind == "ERROR" {
             assert_eq!(object["code"], 410, "{object}");
-            let missed = self.model.first_after(&client.wish, client.heard);
+            let missed = self.model.covered(&client.wish, client.heard).map(|(revision, _)| revision).next();
             assert!(missed.is_some_and(|r| r <= compacted), "{missed:?} is not gone at {compacted}");
             self.seen.gone += 1;
             return false;
@@ -376,7 +382,7 @@ impl Run {
             assert_eq!((kind, object), ("ADDED", &due));
             return true;
         }
-        let due = self.model.events(&client.wish, client.heard).into_iter().next();
+        let due = self.model.events(&client.wish, client.heard).next();
         if kind == "BOOKMARK" {
             assert!(client.bookmarks);
             let end = object["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true";
@@ -406,8 +412,51 @@ impl Run {
         assert_eq!(list["items"].as_array().unwrap(), &expected);
         let revision: Revision = list["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
         assert!(revision <= self.model.revision);
-        assert_eq!(self.model.events(&wish, revision), []);
+        assert_eq!(self.model.events(&wish, revision).next(), None);
         self.open(wish, Some(revision)).await;
+    }
+
+    /// Pages are of one state, whatever is written between them, until that state is compacted; then what is left is
+    /// offered as it is now.
+    async fn list_by_pages(&mut self) {
+        let mut wish = self.wish();
+        wish.field = None;
+        let path = format!("{}?limit={}{}", wish.kind.path(&wish.namespace), self.below(3) + 1, wish.query());
+        let mut due = self.model.state(&wish);
+        let (mut query, mut revision, mut last) = (String::new(), self.model.revision, String::new());
+        loop {
+            let answer = self.cluster.get(&format!("{path}{query}")).await;
+            if answer.code == 410 {
+                let gone = answer.expect_code(410);
+                let oldest = self.cluster.server.registry().view().oldest_readable();
+                assert!(revision < oldest, "{revision} is there since {oldest}");
+                query = format!("&continue={}", gone["metadata"]["continue"].as_str().unwrap());
+                revision = self.model.revision;
+                due = self.model.state(&wish).into_iter().filter(|o| title(o) > last).collect();
+                self.seen.pages_gone += 1;
+                continue;
+            }
+            let page = answer.expect_code(200);
+            assert_eq!(page["metadata"]["resourceVersion"], revision.to_string());
+            for item in page["items"].as_array().unwrap() {
+                last = title(item);
+                assert_eq!(*item, as_item(due.remove(0)));
+            }
+            let left = page["metadata"]["remainingItemCount"].as_u64();
+            let more = page["metadata"]["continue"].as_str();
+            let counted = more.filter(|_| wish.label.is_none()).map(|_| due.len() as u64);
+            assert_eq!(left, counted);
+            let Some(token) = more else { break };
+            query = format!("&continue={token}");
+            if self.below(2) == 0 {
+                self.write().await;
+            }
+            if self.below(6) == 0 {
+                self.pass_time().await;
+            }
+        }
+        assert_eq!(due, [] as [Value; 0]);
+        self.seen.pages += 1;
     }
 
     async fn restart(&mut self) {
@@ -416,7 +465,7 @@ impl Run {
             // What was on its way may still come; nothing is told after the end.
             while self.read(i, 1000).await {}
         }
-        self.cluster = Cluster::on(Arc::clone(&self.backend), no_plugins()).await;
+        self.cluster = serve(&self.backend).await;
         let clients = std::mem::take(&mut self.clients);
         for client in clients.into_iter().filter(|c| c.initial.is_empty() && !c.end_of_initial) {
             self.open(client.wish, Some(client.heard)).await;
@@ -461,6 +510,7 @@ impl Run {
             }
             (17, _) => self.pass_time().await,
             (18, _) if self.below(4) == 0 => self.restart().await,
+            (19..=20, _) => self.list_by_pages().await,
             _ => self.write().await,
         }
     }
@@ -470,7 +520,7 @@ impl Run {
         for i in 0..self.clients.len() {
             if self.read(i, usize::MAX).await {
                 let client = &self.clients[i];
-                assert_eq!(self.model.events(&client.wish, client.heard), [], "{:?}", client.wish);
+                assert_eq!(self.model.events(&client.wish, client.heard).next(), None, "{:?}", client.wish);
                 assert!(client.initial.is_empty() && !client.end_of_initial);
             }
         }
@@ -505,9 +555,12 @@ async fn run_part(part: u64) {
         total.gone += seen.gone;
         total.restarts += seen.restarts;
         total.resumed += seen.resumed;
+        total.pages += seen.pages;
+        total.pages_gone += seen.pages_gone;
     }
-    let Seen { events, bookmarks, gone, restarts, resumed } = total;
-    assert!(events > 500 && bookmarks > 50 && gone > 10 && restarts > 2 && resumed > 20, "{total:?}");
+    let Seen { events, bookmarks, gone, restarts, resumed, pages, pages_gone } = total;
+    let watched = events > 500 && bookmarks > 50 && gone > 10 && restarts > 2 && resumed > 20;
+    assert!(watched && pages > 50 && pages_gone > 0, "{total:?}");
 }
 
 macro_rules! parts {

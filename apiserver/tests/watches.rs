@@ -154,8 +154,8 @@ async fn a_slow_watch_loses_its_place_and_holds_no_history() {
     cluster.post(MAPS, json!({"metadata": {"name": "a"}})).await.expect_code(201);
     let mut slow = cluster.watch(&format!("{MAPS}?watch=1")).await;
     assert_eq!(slow.next().await["type"], "ADDED");
-    // Four times what the history may take.
-    let n = 4 * store::view::HISTORY_BYTES / big.len();
+    // Half as much again as the history may take.
+    let n = 3 * store::view::HISTORY_BYTES / big.len() / 2;
     let view = cluster.server.registry().view();
     for i in 0..n {
         let patch = json!({"data": {"n": i.to_string(), "big": big}});

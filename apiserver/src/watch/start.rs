@@ -15,8 +15,8 @@ use crate::registry::selection::Selection;
 use crate::registry::{Registry, Resource, keys};
 use crate::server::Call;
 
-/// Objects of the state that a watcher holds at a time.
-const PAGE: usize = 512;
+/// Objects of the state that a watcher holds at a time: what a few pieces of the answer are made of.
+const PAGE: usize = 128;
 
 /// What a watcher is woken for; its selection may let through less.
 #[derive(Clone, Copy)]
