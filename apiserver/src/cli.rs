@@ -80,6 +80,9 @@ pub struct Args {
     /// Take requests without a credential as system:anonymous
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     anonymous_auth: bool,
+    /// Serve the files below /var/log at /logs
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    enable_logs_handler: bool,
     /// Tokens of users, one a line: token,user,uid,"group,group"
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
@@ -254,6 +257,7 @@ async fn start(args: &Args, tasks: Tasks) -> Result<(), Box<dyn std::error::Erro
     };
     let config = Config {
         anonymous_auth: args.anonymous_auth,
+        log_dir: args.enable_logs_handler.then(|| crate::config::LOG_DIR.into()),
         request_timeout: args.request_timeout,
         min_watch_timeout: Duration::from_secs(args.min_request_timeout),
         advertise_address: SocketAddr::new(advertised, args.secure_port).to_string(),

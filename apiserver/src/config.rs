@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,12 @@ pub struct Config {
     pub tokens: Option<Arc<TokenFile>>,
     /// What is served besides or instead of what is on by default.
     pub runtime_config: RuntimeConfig,
+    /// What `/logs/` shows; nothing is served there without it.
+    pub log_dir: Option<PathBuf>,
 }
+
+/// Where upstream has the logs of a host.
+pub const LOG_DIR: &str = "/var/log";
 
 impl Default for Config {
     fn default() -> Self {
@@ -59,6 +65,7 @@ impl Default for Config {
             compaction_interval: store::view::HISTORY_AGE,
             tokens: None,
             runtime_config: RuntimeConfig::default(),
+            log_dir: Some(PathBuf::from(LOG_DIR)),
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod component_status;
 pub(crate) mod connect;
 pub(crate) mod delete;
 pub(crate) mod listing;
+pub(crate) mod logs;
 pub(crate) mod proxy;
 pub(crate) mod read;
 pub(crate) mod render;
@@ -14,13 +15,17 @@ pub(crate) mod write;
 use std::sync::Arc;
 
 use apimachinery::Status;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::health::Endpoint;
 use crate::negotiate;
 use crate::registry::Resource;
 use crate::response::{self, Body, Response, method_not_allowed, no_such_resource};
 use crate::server::{ApiServer, Call};
+
+/// What a proxy passes on. Discovery has no verb for some of these.
+const PROXIED: [Method; 7] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 
 /// The router's text for paths that no API group owns.
 const PAGE_NOT_FOUND: &str = "404 page not found\n";
@@ -84,9 +89,10 @@ fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
     let item = !info.name.is_empty() && !info.name_from_selector;
     let needs_item = matches!(info.verb.as_str(), "get" | "update" | "patch" | "delete");
     let needs_collection = matches!(info.verb.as_str(), "create" | "deletecollection" | "list");
+    let proxied = info.subresource == "proxy" && PROXIED.contains(&call.parts.method);
     let misplaced = (needs_item && !item)
         || (needs_collection && item && info.subresource.is_empty())
-        || call.parts.method == http::Method::HEAD;
+        || (call.parts.method == Method::HEAD && !proxied);
     let across_namespaces = resource.info.namespaced && info.namespace.is_empty();
     let across = across_namespaces && !matches!(info.verb.as_str(), "list" | "watch");
     if across && item {
@@ -96,7 +102,9 @@ fn check_route(resource: &Resource, call: &mut Call) -> Result<(), Status> {
         let message = "create not allowed while custom resource definition is terminating";
         return Err(Status { message: message.into(), ..method_not_allowed() });
     }
-    if misplaced || across || !verbs.contains(&info.verb) {
+    // The deprecated paths that watch say so whatever the method; only GET does it.
+    let written_watch = info.verb == "watch" && call.parts.method != Method::GET;
+    if misplaced || across || written_watch || !(proxied || verbs.contains(&info.verb)) {
         return Err(method_not_allowed());
     }
     let problems = apimachinery::names::path_segment_name(&info.name);
@@ -147,12 +155,9 @@ async fn dispatch(
     }
 }
 
-/// Answers everything that is no resource: health, version, discovery, OpenAPI, metrics.
-pub(crate) fn non_resource(server: &Arc<ApiServer>, call: &Call) -> Response {
+/// Answers everything that is no resource: health, version, discovery, OpenAPI, metrics, the host's logs.
+pub(crate) async fn non_resource(server: &Arc<ApiServer>, call: &Call) -> Response {
     let path = call.info.path.trim_end_matches('/');
-    if let Some(document) = server.plugins().documents.get(path) {
-        return response::with_body(StatusCode::OK, document.content_type, (document.body)());
-    }
     for (prefix, endpoint) in
         [("/livez", Endpoint::Livez), ("/readyz", Endpoint::Readyz), ("/healthz", Endpoint::Healthz)]
     {
@@ -162,15 +167,26 @@ pub(crate) fn non_resource(server: &Arc<ApiServer>, call: &Call) -> Response {
             return server.health().answer(endpoint, rest, &call.query);
         }
     }
+    let document = server.plugins().documents.get(path);
+    let logs = path.strip_prefix("/logs").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let logs = logs.zip(server.config().log_dir.as_deref());
     let known = ["", "/version", "/metrics", "/api", "/apis"].contains(&path)
+        || document.is_some()
+        || logs.is_some()
         || path.starts_with("/api/")
         || path.starts_with("/apis/")
         || path.starts_with("/openapi/");
     if !known {
         return response::text(StatusCode::NOT_FOUND, PAGE_NOT_FOUND);
     }
-    if call.method() != http::Method::GET {
+    if call.method() != Method::GET {
         return response::failure(&method_not_allowed());
+    }
+    if let Some(document) = document {
+        return response::with_body(StatusCode::OK, document.content_type, (document.body)());
+    }
+    if let Some((rest, folder)) = logs {
+        return logs::answer(&server.env().disk, folder, rest).await;
     }
     match path {
         "" => response::json(StatusCode::OK, root_paths(server)),

@@ -3,16 +3,18 @@
 //! Documents are built when they are asked for and not kept: a client keeps them by their hash, and the tree of the
 //! largest is many times the server's idle memory. The types are materialised in a registry of their own for the same
 //! reason. What is published: types, requirements, lists and their keys, patch strategies, enums, descriptions, paths with
-//! their operations and query parameters. v2 is also answered in protobuf. Not published: examples, and protobuf forms of v3.
+//! their operations and query parameters. All documents are also answered in protobuf. Not published: examples.
 
 mod custom;
 mod descriptions;
 mod gnostic;
 mod meta;
+mod operation;
+mod parameters;
 mod paths;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apimachinery::{Object, Value};
@@ -40,6 +42,14 @@ const V2_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0
 /// What v2 is offered in, best first.
 const V2_OFFERED: [&str; 3] = [negotiate::JSON, V2_PROTOBUF_OLD, V2_PROTOBUF];
 
+const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+const V3_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+/// What v3 is offered in, best first.
+const V3_OFFERED: [&str; 3] = [negotiate::JSON, V3_PROTOBUF_OLD, V3_PROTOBUF];
+/// How long a document of v3 may be kept, as upstream.
+const YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(365 * 24);
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+
 impl OpenApi {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
         Self { registry }
@@ -66,7 +76,7 @@ impl OpenApi {
             context.update(resource.info.verbs.join(",").as_bytes());
             context.update(resource.form.as_bytes());
         }
-        context.finish().as_ref().iter().map(|b| format!("{b:02X}")).collect()
+        hex(context.finish().as_ref())
     }
 
     fn root(&self) -> Value {
@@ -75,8 +85,9 @@ impl OpenApi {
             let hash = Self::hash(&path, &resources);
             paths.insert(&path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
         }
-        for endpoint in meta::endpoints(&self.registry.served()) {
-            let path = &endpoint.document;
+        let endpoints = meta::endpoints(&self.registry.served());
+        let documents: BTreeSet<&String> = endpoints.iter().map(|e| &e.document).collect();
+        for path in documents {
             let hash = Self::hash(path, &[]);
             paths.insert(path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
         }
@@ -84,21 +95,18 @@ impl OpenApi {
     }
 
     fn v3(&self, path: &str) -> Option<(Value, String)> {
-        let endpoint = meta::endpoints(&self.registry.served()).into_iter().find(|e| e.document == path);
-        let resources = match &endpoint {
-            Some(_) => Vec::new(),
-            None => self.group_versions().remove(path)?,
+        let mut besides = meta::endpoints(&self.registry.served());
+        besides.retain(|endpoint| endpoint.document == path);
+        let resources = match besides.is_empty() {
+            false => Vec::new(),
+            true => self.group_versions().remove(path)?,
         };
         let hash = Self::hash(path, &resources);
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
         let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V3, &resources);
-        let paths = match &endpoint {
-            Some(endpoint) => [endpoint.render(&mut schemas)].into_iter().collect(),
-            None => paths::render(&resources, &[], &mut schemas),
-        };
-        let components = value!({
-            "schemas": (schemas.finish()),
+        let (paths, _) = paths::render(&resources, &besides, &mut schemas);
+        let mut components = value!({
             "securitySchemes": {
                 "BearerToken": {
                     "type": "apiKey",
@@ -108,6 +116,10 @@ impl OpenApi {
                 },
             },
         });
+        let schemas = schemas.finish();
+        if schemas.as_object().is_some_and(|s| !s.is_empty()) {
+            components.set_at(&["schemas"], schemas);
+        }
         let document = value!({
             "openapi": "3.0.0",
             "info": { "title": "Kubernetes", "version": (GIT_VERSION) },
@@ -123,12 +135,13 @@ impl OpenApi {
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
         let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V2, served);
-        let paths = paths::render(served, &meta::endpoints(served), &mut schemas);
+        let (paths, parameters) = paths::render(served, &meta::endpoints(served), &mut schemas);
         let document = value!({
             "swagger": "2.0",
             "info": { "title": "Kubernetes", "version": (GIT_VERSION) },
             "paths": (paths),
             "definitions": (schemas.finish()),
+            "parameters": (parameters),
             "securityDefinitions": {
                 "BearerToken": {
                     "description": "Bearer Token authentication",
@@ -151,22 +164,64 @@ fn root_of(resource: &Resource) -> String {
     }
 }
 
+/// `core_v1`, `rbacAuthorization_v1`: what operations of a group version are filed under. A group alone has no version.
+fn tag_of(group: &str, version: &str) -> String {
+    let mut tag = paths::group_part(group);
+    if let Some(first) = tag.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    if version.is_empty() { tag } else { format!("{tag}_{version}") }
+}
+
 /// Answers a path below `/openapi/`.
 pub(crate) fn answer(server: &Arc<ApiServer>, call: &Call, path: &str) -> Response {
     let openapi = server.openapi();
     match path {
-        "/openapi/v3" => response::json(StatusCode::OK, openapi.root().to_json()),
+        "/openapi/v3" => root(openapi, call),
         "/openapi/v2" => v2(openapi, call),
         _ => match path.strip_prefix("/openapi/v3/") {
             Some(rest) => match openapi.v3(rest) {
                 // An address with another hash is that of an older document.
                 Some((_, hash)) if !["", &hash].contains(&call.query.text("hash")) => moved(rest, &hash),
-                Some((value, hash)) => document(call, negotiate::JSON, value.to_json(), &hash),
+                Some((value, hash)) => v3(server, call, &value, &hash),
                 None => not_found(),
             },
             None => not_found(),
         },
     }
+}
+
+/// The list of documents; its hash changes with any of theirs.
+fn root(openapi: &OpenApi, call: &Call) -> Response {
+    let body = openapi.root().to_json();
+    let hash = hex(ring::digest::digest(&ring::digest::SHA256, &body).as_ref());
+    document(call, negotiate::JSON, body, &hash)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02X}")).collect()
+}
+
+/// A document of v3. What has the hash in its address never changes, and may be kept for a year.
+fn v3(server: &ApiServer, call: &Call, value: &Value, hash: &str) -> Response {
+    let Some(media_type) = negotiate::choose(call.accept(), &V3_OFFERED) else {
+        return response::failure(&apimachinery::Status::not_acceptable_types(&V3_OFFERED));
+    };
+    let mut response = if media_type == negotiate::JSON {
+        document(call, negotiate::JSON, value.to_json(), hash)
+    } else {
+        document(call, V3_PROTOBUF, gnostic::encode_v3(value), hash)
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    if call.query.text("hash") == hash {
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        let expires = server.env().clock.now().checked_add(YEAR).map(|at| at.strftime(HTTP_DATE).to_string());
+        if let Some(expires) = expires.ok().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(header::EXPIRES, expires);
+        }
+    }
+    response
 }
 
 fn not_found() -> Response {
@@ -217,10 +272,6 @@ fn document(call: &Call, media_type: &'static str, body: Vec<u8>, hash: &str) ->
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{hash}\"")) {
         headers.insert(header::ETAG, etag);
-    }
-    if call.query.text("hash") == hash {
-        // What has the hash in its address never changes.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
     }
     response
 }

@@ -309,7 +309,7 @@ fn traits(info: &ResourceInfo) -> Traits {
         ("", "pods" | "services" | "serviceaccounts" | "podtemplates" | "resourcequotas")
             | ("", "persistentvolumes" | "persistentvolumeclaims")
             | ("storage.k8s.io", "storageclasses" | "volumeattachments" | "csinodes" | "csidrivers")
-            | ("storage.k8s.io", "csistoragecapacities" | "volumeattributesclasses")
+            | ("storage.k8s.io", "volumeattributesclasses")
             | ("resource.k8s.io", _)
     );
     Traits {

@@ -267,7 +267,7 @@ impl ApiServer {
         if call.info.is_resource {
             crate::handlers::resource(self, call, body).await
         } else {
-            crate::handlers::non_resource(self, &call)
+            crate::handlers::non_resource(self, &call).await
         }
     }
 

@@ -57,7 +57,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Compare every definition of the served OpenAPI documents with upstream's
+    /// Find every operation of upstream's description served
+    Coverage {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Compare every definition and operation of the served OpenAPI documents with upstream's
     Openapi {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -94,6 +99,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench { args } => up::tool("bench", "gantry-bench", &args),
         Command::Golden { args } => up::tool("bench", "gantry-golden", &args),
+        Command::Coverage { args } => up::tool("bench", "gantry-coverage", &args),
         Command::Openapi { args } => up::tool("bench", "gantry-openapi", &args),
         Command::Seeds { dir, recordings } => seeds::run(&dir, &recordings),
         Command::Sim { args } => up::tool("sim", "gantry-sim", &args),

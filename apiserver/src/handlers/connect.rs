@@ -32,19 +32,33 @@ pub(crate) async fn connect(
     match (call.info.resource.as_str(), call.info.subresource.as_str()) {
         ("pods", "log") => log(server, &*objects, call, body).await,
         ("pods", "exec" | "attach" | "portforward") => stream(server, &*objects, call, body).await,
-        ("pods", _) => {
-            let destination = pod_address(&*objects, call)?;
-            proxy::forward(server, call, body, destination).await
-        }
-        ("nodes", _) => {
-            let destination = node_address(&*objects, call)?;
-            proxy::forward(server, call, body, destination).await
-        }
-        _ => {
-            let destination = service_address(server, &*objects, call)?;
-            proxy::forward(server, call, body, destination).await
+        (resource, _) => {
+            let destination = match resource {
+                "pods" => pod_address(&*objects, call)?,
+                "nodes" => node_address(&*objects, call)?,
+                _ => service_address(server, &*objects, call)?,
+            };
+            match to_folder(call) {
+                Some(response) => Ok(response),
+                None => proxy::forward(server, call, body, destination).await,
+            }
         }
     }
+}
+
+/// Sends on to the same path with a slash at its end, without which links relative to the proxy's root would lead
+/// elsewhere. What is to be upgraded goes through as it is.
+fn to_folder(call: &Call) -> Option<Response> {
+    if !call.info.tail.is_empty() || call.parts.headers.contains_key(header::UPGRADE) {
+        return None;
+    }
+    let uri = &call.parts.uri;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    let location = HeaderValue::from_str(&format!("{}/{query}", uri.path())).ok()?;
+    response.headers_mut().insert(header::LOCATION, location);
+    Some(response)
 }
 
 fn pod(objects: &dyn Objects, call: &Call, name: &str) -> Result<Arc<Value>, Status> {
@@ -168,8 +182,11 @@ const LOG_NUMBERS: [(&str, i64, &str); 3] = [
     ("sinceSeconds", 1, "must be greater than 0"),
 ];
 
-fn log_query(name: &str, query: &Query) -> Result<String, Status> {
-    use apimachinery::status::FieldErrorReason::{Forbidden, Invalid};
+/// The streams of a log, where the gate PodLogsQuerySplitStreams lets one choose.
+const LOG_STREAMS: [&str; 3] = ["All", "Stderr", "Stdout"];
+
+fn log_query(name: &str, query: &Query, split_streams: bool) -> Result<String, Status> {
+    use apimachinery::status::FieldErrorReason::{Forbidden, Invalid, NotSupported};
     let mut out = String::new();
     let mut errors = Vec::new();
     for flag in ["follow", "previous", "timestamps"] {
@@ -192,9 +209,23 @@ fn log_query(name: &str, query: &Query) -> Result<String, Status> {
         }
         push_query(&mut out, "sinceTime", since);
     }
-    let stream = query.text("stream");
-    if !stream.is_empty() && stream != "All" {
-        push_query(&mut out, "stream", stream);
+    match query.get("stream") {
+        Some(_) if !split_streams => {
+            errors.push(field_error(Forbidden, "stream", "Forbidden: may not be specified"));
+        }
+        Some(stream) if !LOG_STREAMS.contains(&stream) => {
+            let known = LOG_STREAMS.map(|s| format!("{s:?}")).join(", ");
+            let message = format!("Unsupported value: {stream:?}: supported values: {known}");
+            errors.push(field_error(NotSupported, "stream", message));
+        }
+        Some("All") | None => {}
+        Some(stream) => {
+            if query.get("tailLines").is_some() {
+                let message = "Forbidden: `tailLines` and specific `stream` are mutually exclusive for now";
+                errors.push(field_error(Forbidden, "tailLines", message));
+            }
+            push_query(&mut out, "stream", stream);
+        }
     }
     if errors.is_empty() { Ok(out) } else { Err(Status::invalid("", "PodLogOptions", name, &errors)) }
 }
@@ -206,7 +237,8 @@ async fn log(
     body: Body,
 ) -> Result<Response, Status> {
     let (namespace, name) = (call.info.namespace.clone(), call.info.name.clone());
-    let query = log_query(&name, &call.query)?;
+    let split_streams = server.config().features.enabled("PodLogsQuerySplitStreams");
+    let query = log_query(&name, &call.query, split_streams)?;
     let pod = pod(objects, call, &name)?;
     let container = container(&pod, call.query.text("container"))?;
     let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
@@ -364,13 +396,31 @@ mod tests {
     fn log_options() {
         let query = Query::parse("follow=true&tailLines=5&sinceTime=2020-01-01T00:00:00Z");
         assert_eq!(
-            log_query("p", &query).unwrap(),
+            log_query("p", &query, false).unwrap(),
             "?follow=true&tailLines=5&sinceTime=2020-01-01T00%3A00%3A00Z"
         );
         assert_eq!(
-            log_query("p", &Query::parse("limitBytes=0")).unwrap_err().message,
+            log_query("p", &Query::parse("limitBytes=0"), false).unwrap_err().message,
             "PodLogOptions \"p\" is invalid: limitBytes: Invalid value: 0: must be greater than 0"
         );
+    }
+
+    #[test]
+    fn streams_of_a_log() {
+        let check = |query: &str, gate: bool, expected: Result<&str, &str>| {
+            let found = log_query("p", &Query::parse(query), gate);
+            let found = found.as_deref().map_err(|status| {
+                status.message.strip_prefix("PodLogOptions \"p\" is invalid: ").unwrap_or_default()
+            });
+            assert_eq!(found, expected, "{query}");
+        };
+        check("stream=All", false, Err("stream: Forbidden: may not be specified"));
+        check("stream=All", true, Ok(""));
+        check("stream=Stderr", true, Ok("?stream=Stderr"));
+        let known = "supported values: \"All\", \"Stderr\", \"Stdout\"";
+        check("stream=x", true, Err(&format!("stream: Unsupported value: \"x\": {known}")));
+        let both = "tailLines: Forbidden: `tailLines` and specific `stream` are mutually exclusive for now";
+        check("stream=Stdout&tailLines=1", true, Err(both));
     }
 
     #[test]

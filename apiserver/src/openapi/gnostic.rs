@@ -1,9 +1,11 @@
-//! OpenAPI v2 in protobuf: gnostic's `openapi.v2.Document`, which kubectl falls back to and caches.
+//! OpenAPI in protobuf: gnostic's `openapi.v2.Document`, which kubectl falls back to and caches, and `openapi.v3.Document`.
 //!
-//! Made from the JSON document, so that both say the same. The tables below give the numbers of gnostic's
-//! `OpenAPIv2.proto`; what JSON leaves open is decided as gnostic does it: extensions and defaults are YAML text, maps
+//! Made from the JSON documents, so that both say the same. The tables below give the numbers of gnostic's
+//! `OpenAPIv2.proto`, those in `v3` of `OpenAPIv3.proto`; what JSON leaves open is decided as gnostic does it: extensions and defaults are YAML text, maps
 //! are lists of named entries, a single type is a list of one. Members that our documents never have are not in the
 //! tables and would be left out: OAuth2, files, forms' and headers' parameters, items of parameters, examples, XML.
+
+mod v3;
 
 use apimachinery::Value;
 
@@ -298,10 +300,17 @@ fn additional_properties(value: &Value) -> (u32, &'static Form) {
     if value.as_bool().is_some() { (2, &BOOL_FORM) } else { (1, &SCHEMA_FORM) }
 }
 
-/// The document in protobuf.
+/// The document of v2 in protobuf.
 pub(super) fn encode(document: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     put_members(&mut out, &DOCUMENT, document);
+    out
+}
+
+/// A document of v3 in protobuf.
+pub(super) fn encode_v3(document: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_members(&mut out, &v3::DOCUMENT, document);
     out
 }
 

@@ -1,75 +1,94 @@
-//! What is served besides resources: discovery, the version, the keys of service accounts. Each has a small document of
-//! its own in v3, and its path in v2.
+//! What is served besides resources: discovery, the version, the keys of service accounts, the host's logs. Each has a
+//! small document of its own in v3, and its paths in v2.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use apimachinery::Value;
+use apimachinery::{Object, Value};
 
-use super::schema::{META, Schemas, VERSION_INFO};
+use super::operation::{OBJECTS, answers};
+use super::parameters::{self, Shared};
+use super::schema::{Flavor, META, Schemas, VERSION_INFO};
 use crate::registry::Resource;
 use crate::value;
 use crate::values::strings;
+
+const JSON: &[&str] = &["application/json"];
+const KEYS: &[&str] = &["application/jwk-set+json"];
 
 /// A path without resources.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     /// Of its document: `apis/apps`.
     pub(super) document: String,
+    /// What follows the document's path.
+    tail: &'static str,
     operation: String,
-    description: &'static str,
-    /// The type of the answer; text without one.
-    answer: Option<String>,
+    tag: String,
+    about: &'static str,
+    answer: Answer,
+}
+
+/// What a path is answered with.
+#[derive(Clone, Debug)]
+enum Answer {
+    /// An object of this type.
+    Type(String, &'static [&'static str]),
+    /// Text of these media types; OpenAPI says nothing of what the request may be.
+    Text(&'static [&'static str]),
+    /// Whatever a file holds.
+    File,
 }
 
 /// All of them, given the resources that are served.
 pub(super) fn endpoints(served: &[Arc<Resource>]) -> Vec<Endpoint> {
     let groups: BTreeSet<&str> = served.iter().map(|r| r.group()).filter(|g| !g.is_empty()).collect();
-    let endpoint = |document: String, operation: &str, description, answer: &str| Endpoint {
-        document,
+    let endpoint = |document: &str, tag: &str, operation: &str, about, answer| Endpoint {
+        document: document.to_owned(),
+        tail: "",
+        tag: tag.to_owned(),
         operation: operation.to_owned(),
-        description,
-        answer: (!answer.is_empty()).then(|| answer.to_owned()),
+        about,
+        answer,
     };
+    let of_meta = |name: &str| Answer::Type(format!("{META}.{name}"), OBJECTS);
+    let versions = "get available API versions";
+    let logs = endpoint("logs", "logs", "logFileListHandler", "", Answer::File);
+    let log = Endpoint { tail: "{logpath}", operation: "logFileHandler".into(), ..logs.clone() };
     let mut all = vec![
         endpoint(
-            ".well-known/openid-configuration".into(),
+            ".well-known/openid-configuration",
+            "WellKnown",
             "getServiceAccountIssuerOpenIDConfiguration",
             "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'",
-            "",
+            Answer::Text(JSON),
         ),
         endpoint(
-            "openid/v1/jwks".into(),
+            "openid/v1/jwks",
+            "openid",
             "getServiceAccountIssuerOpenIDKeyset",
             "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)",
-            "",
+            Answer::Text(KEYS),
         ),
         endpoint(
-            "version".into(),
+            "version",
+            "version",
             "getCodeVersion",
             "get the version information for this server",
-            VERSION_INFO,
+            Answer::Type(VERSION_INFO.into(), JSON),
         ),
-        endpoint(
-            "api".into(),
-            "getCoreAPIVersions",
-            "get available API versions",
-            &format!("{META}.APIVersions"),
-        ),
-        endpoint(
-            "apis".into(),
-            "getAPIVersions",
-            "get available API versions",
-            &format!("{META}.APIGroupList"),
-        ),
+        endpoint("api", "core", "getCoreAPIVersions", versions, of_meta("APIVersions")),
+        endpoint("apis", "apis", "getAPIVersions", versions, of_meta("APIGroupList")),
+        logs,
+        log,
     ];
     all.extend(groups.into_iter().map(|group| {
-        let operation = format!("get{}APIGroup", super::paths::group_part(group));
         endpoint(
-            format!("apis/{group}"),
-            &operation,
+            &format!("apis/{group}"),
+            &super::tag_of(group, ""),
+            &format!("get{}APIGroup", super::paths::group_part(group)),
             "get information of a group",
-            &format!("{META}.APIGroup"),
+            of_meta("APIGroup"),
         )
     }));
     all
@@ -79,32 +98,48 @@ pub(super) fn endpoints(served: &[Arc<Resource>]) -> Vec<Endpoint> {
 pub(super) fn resources_of(resource: &Resource) -> Endpoint {
     Endpoint {
         document: super::root_of(resource),
+        tail: "",
+        tag: super::tag_of(resource.group(), &resource.info.version),
         operation: format!("get{}APIResources", super::paths::id_part(resource)),
-        description: "get available resources",
-        answer: Some(format!("{META}.APIResourceList")),
+        about: "get available resources",
+        answer: Answer::Type(format!("{META}.APIResourceList"), OBJECTS),
     }
 }
 
 impl Endpoint {
-    /// The path and what it offers, in v3's form.
-    pub(super) fn render(&self, schemas: &mut Schemas<'_>) -> (String, Value) {
-        let (types, schema): (&[&str], Value) = match &self.answer {
-            Some(name) => (&super::paths::ANSWERS, schemas.reference(name)),
-            None => (&["application/json"], value!({ "type": "string" })),
+    /// The path and what it offers.
+    pub(super) fn render(&self, schemas: &mut Schemas<'_>, shared: &mut Shared) -> (String, Value) {
+        let mut get = Object::new();
+        if !self.about.is_empty() {
+            get.insert("description", self.about);
+        }
+        get.insert("operationId", self.operation.as_str());
+        get.insert("tags", strings([&self.tag]));
+        let (consumes, produces, schema): (&[&str], &[&str], _) = match &self.answer {
+            Answer::Type(name, types) => (types, types, Some(schemas.reference(name))),
+            Answer::Text(types) => (&[], types, Some(value!({ "type": "string" }))),
+            Answer::File => (&[], &[], None),
         };
-        let content: Value = types.iter().map(|t| (*t, value!({ "schema": (schema.clone()) }))).collect();
-        let tag = self.document.trim_start_matches("apis/").replace(['/', '.'], "_");
-        let item = value!({
-            "get": {
-                "description": (self.description),
-                "operationId": (self.operation.as_str()),
-                "tags": (strings([tag])),
-                "responses": {
-                    "200": { "description": "OK", "content": (content) },
-                    "401": { "description": "Unauthorized" },
-                },
-            },
-        });
-        (format!("/{}/", self.document), item)
+        if schemas.flavor == Flavor::V2 {
+            for (key, types) in [("consumes", consumes), ("produces", produces)] {
+                if !types.is_empty() {
+                    get.insert(key, strings(types));
+                }
+            }
+            get.insert("schemes", strings(["https"]));
+        }
+        let codes: &[_] = if schema.is_some() { &[("200", "OK")] } else { &[] };
+        get.insert("responses", answers(schemas.flavor, codes, schema.as_ref(), produces));
+        let path = format!("/{}/{}", self.document, self.tail);
+        let parameters: Vec<Value> = parameters::of_path(&path, "")
+            .iter()
+            .map(|p| parameters::render(p, schemas.flavor, shared))
+            .collect();
+        let mut item = Object::new();
+        item.insert("get", get);
+        if !parameters.is_empty() {
+            item.insert("parameters", parameters);
+        }
+        (path, item.into())
     }
 }

@@ -1,146 +1,79 @@
-//! The paths of a document: per resource its collection, its items and its subresources, with the operations that
-//! discovery lists.
-//!
-//! Operations carry what clients look for: the kind, the action, the query parameters, and the schemas of bodies and
-//! answers.
+//! The paths of a document: per resource its collection, its items, its subresources and the deprecated paths that watch,
+//! with the operations that discovery lists.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apimachinery::{Object, Value};
-use kinds::Gvk;
+use apimachinery::Value;
+use kinds::{Gvk, Subresource};
 
 use super::meta::Endpoint;
-use super::schema::{Flavor, Schemas, capital, gvk_value};
+use super::operation::{self, Operation, Verb, path_item, with_article};
+use super::parameters::Shared;
+use super::schema::{META, Schemas, capital};
 use crate::registry::Resource;
-use crate::value;
-use crate::values::strings;
 
-/// A query parameter: its name and type.
-type Parameter = (&'static str, &'static str);
+/// The methods of a connection that streams, and of one that passes on whatever comes.
+const STREAM_METHODS: [&str; 2] = ["get", "post"];
+const PROXY_METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
 
-const LIST: [Parameter; 10] = [
-    ("allowWatchBookmarks", "boolean"),
-    ("continue", "string"),
-    ("fieldSelector", "string"),
-    ("labelSelector", "string"),
-    ("limit", "integer"),
-    ("resourceVersion", "string"),
-    ("resourceVersionMatch", "string"),
-    ("sendInitialEvents", "boolean"),
-    ("timeoutSeconds", "integer"),
-    ("watch", "boolean"),
-];
-const WRITE: [Parameter; 3] =
-    [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
-const PATCH: [Parameter; 4] =
-    [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")];
-const DELETE: [Parameter; 4] = [
-    ("dryRun", "string"),
-    ("gracePeriodSeconds", "integer"),
-    ("orphanDependents", "boolean"),
-    ("propagationPolicy", "string"),
-];
+/// How upstream tells what to use instead of a deprecated path.
+const WATCH_LIST_ABOUT: &str = "deprecated: use the 'watch' parameter with a list operation instead";
+const WATCH_ABOUT: &str = ", filtered to a single item with the 'fieldSelector' parameter";
 
-pub(super) const ANSWERS: [&str; 3] =
-    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-const PATCHES: [&str; 4] = [
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-];
-
-/// An operation in the making.
-struct Operation<'a> {
-    verb: &'a str,
-    action: &'a str,
-    id: String,
-    gvk: &'a Gvk,
-    parameters: &'a [Parameter],
-    body: Option<Value>,
-    answer: Option<Value>,
-}
-
-/// All paths of the resources, and what else is asked for.
-pub(super) fn render(resources: &[Arc<Resource>], besides: &[Endpoint], schemas: &mut Schemas<'_>) -> Value {
+/// All paths of the resources, and what else is asked for; and what v2's operations refer to.
+pub(super) fn render(
+    resources: &[Arc<Resource>],
+    besides: &[Endpoint],
+    schemas: &mut Schemas<'_>,
+) -> (Value, Value) {
+    let mut shared = Shared::default();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
-    paths.extend(besides.iter().map(|endpoint| endpoint.render(schemas)));
+    paths.extend(besides.iter().map(|endpoint| endpoint.render(schemas, &mut shared)));
     for resource in resources {
-        let (path, discovery) = super::meta::resources_of(resource).render(schemas);
+        let (path, discovery) = super::meta::resources_of(resource).render(schemas, &mut shared);
         paths.entry(path).or_insert(discovery);
-        let info = &resource.info;
-        let root = super::root_of(resource);
-        let collection = if info.namespaced {
-            format!("/{root}/namespaces/{{namespace}}/{}", info.plural)
-        } else {
-            format!("/{root}/{}", info.plural)
-        };
-        let item = format!("{collection}/{{name}}");
-        let scope = if info.namespaced { "Namespaced" } else { "" };
-        let mut add = |path: String, operations: Object, named: bool| {
-            if operations.is_empty() {
-                return;
-            }
-            let mut members = operations;
-            members.insert("parameters", path_parameters(has_namespace(resource, &path), &path, named));
-            paths.insert(path, members.into());
-        };
-        let own = operations(resource, schemas, scope, false);
-        add(collection.clone(), own, false);
-        let items = operations(resource, schemas, scope, true);
-        add(item.clone(), items, true);
-        if info.namespaced && info.has_verb("list") {
-            let everywhere = list_everywhere(resource, schemas);
-            add(format!("/{root}/{}", info.plural), everywhere, false);
-        }
-        if info.has_verb("watch") {
-            for (path, operations, named) in watches(resource, schemas, scope) {
-                add(path, operations, named);
-            }
-        }
-        for subresource in &info.subresources {
-            let under = sub_operations(resource, subresource, schemas, scope);
-            add(format!("{item}/{}", subresource.name), under, true);
+        let tag = super::tag_of(resource.group(), &resource.info.version);
+        for (path, kind, operations) in all_of(resource, schemas) {
+            let item = path_item(&path, &kind, &tag, operations, schemas, &mut shared);
+            paths.insert(path, item);
         }
     }
-    if schemas.flavor == Flavor::V2 {
-        for path in paths.values_mut() {
-            to_v2(path);
-        }
-    }
-    paths.into_iter().collect()
+    (paths.into_iter().collect(), shared.into_value())
 }
 
-/// Whether the path has a namespace in it.
-fn has_namespace(resource: &Resource, path: &str) -> bool {
-    resource.info.namespaced && path.contains("{namespace}")
-}
+/// A path, the kind that its name names, and its operations.
+type PathOf = (String, String, Vec<Operation>);
 
-fn path_parameters(namespaced: bool, path: &str, named: bool) -> Value {
-    let in_path = |name: &str| {
-        value!({
-            "name": (name),
-            "in": "path",
-            "required": true,
-            "schema": { "type": "string", "uniqueItems": true },
-        })
+fn all_of(resource: &Resource, schemas: &mut Schemas<'_>) -> Vec<PathOf> {
+    let info = &resource.info;
+    let root = super::root_of(resource);
+    let own = |path: String, operations| (path, info.kind.clone(), operations);
+    let everywhere = format!("/{root}/{}", info.plural);
+    let collection = match info.namespaced {
+        true => format!("/{root}/namespaces/{{namespace}}/{}", info.plural),
+        false => everywhere.clone(),
     };
-    let mut all = Vec::new();
-    if named && path.contains("{name}") {
-        all.push(in_path("name"));
+    let item = format!("{collection}/{{name}}");
+    let mut all = vec![
+        own(collection, collection_operations(resource, schemas)),
+        own(item.clone(), item_operations(resource, schemas)),
+    ];
+    if info.namespaced && info.has_verb("list") {
+        all.push(own(everywhere, vec![list(resource, "ForAllNamespaces", schemas)]));
     }
-    if namespaced {
-        all.push(in_path("namespace"));
+    // Custom kinds came after these paths were deprecated.
+    if info.has_verb("watch") && !info.custom {
+        all.extend(
+            watches(resource, schemas).into_iter().map(|(path, operation)| own(path, vec![operation])),
+        );
     }
-    all.push(
-        value!({ "name": "pretty", "in": "query", "schema": { "type": "string", "uniqueItems": true } }),
-    );
-    all.into()
-}
-
-fn list_kind(resource: &Resource) -> Gvk {
-    Gvk { kind: resource.info.list_kind.clone(), ..resource.info.gvk() }
+    for subresource in &info.subresources {
+        let path = format!("{item}/{}", subresource.name);
+        all.extend(sub_paths(resource, subresource, path, schemas));
+    }
+    all.retain(|(_, _, operations)| !operations.is_empty());
+    all
 }
 
 /// `AppsV1`, as operation ids have it.
@@ -156,219 +89,169 @@ pub(super) fn group_part(group: &str) -> String {
     }
 }
 
-/// The deprecated paths that watch without a parameter: collections and single objects.
-fn watches(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str) -> Vec<(String, Object, bool)> {
+fn scope(resource: &Resource) -> &'static str {
+    if resource.info.namespaced { "Namespaced" } else { "" }
+}
+
+/// An operation with its id and description.
+fn named(mut operation: Operation, id: String, about: String) -> Operation {
+    operation.id = id;
+    operation.about = about;
+    operation
+}
+
+fn list(resource: &Resource, suffix: &str, schemas: &mut Schemas<'_>) -> Operation {
     let info = &resource.info;
-    let (part, gvk, root) = (id_part(resource), info.gvk(), super::root_of(resource));
-    let event = schemas.reference("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent");
-    let of = |path: String, verb: &str, id: String, named: bool| {
-        let answer = Some(event.clone());
-        let operation =
-            Operation { verb, action: verb, id, gvk: &gvk, parameters: &LIST, body: None, answer };
-        let mut all = Object::new();
-        all.insert("get", operation_value(operation, &part));
-        (path, all, named)
-    };
-    let (plural, kind) = (&info.plural, &info.kind);
+    let of_list = Gvk { kind: info.list_kind.clone(), ..info.gvk() };
+    let answer = schemas.of_kind(&of_list);
+    let scope = if suffix.is_empty() { scope(resource) } else { "" };
+    let or_watch = if info.has_verb("watch") { " or watch" } else { "" };
+    named(
+        Operation::new(&operation::LIST, info.gvk(), info.custom, (None, answer), schemas),
+        format!("list{}{scope}{}{suffix}", id_part(resource), info.kind),
+        format!("list{or_watch} objects of kind {}", info.kind),
+    )
+}
+
+fn collection_operations(resource: &Resource, schemas: &mut Schemas<'_>) -> Vec<Operation> {
+    let (info, part, scope) = (&resource.info, id_part(resource), scope(resource));
     let mut all = Vec::new();
-    let collection = if info.namespaced {
-        let id = format!("watch{part}{kind}ListForAllNamespaces");
-        all.push(of(format!("/{root}/watch/{plural}"), "watchlist", id, false));
-        format!("/{root}/watch/namespaces/{{namespace}}/{plural}")
-    } else {
-        format!("/{root}/watch/{plural}")
-    };
-    all.push(of(format!("{collection}/{{name}}"), "watch", format!("watch{part}{scope}{kind}"), true));
-    all.push(of(collection, "watchlist", format!("watch{part}{scope}{kind}List"), false));
+    if info.has_verb("list") {
+        all.push(list(resource, "", schemas));
+    }
+    if info.has_verb("create") {
+        let own = schemas.of_kind(&info.gvk());
+        all.push(named(
+            Operation::new(&operation::CREATE, info.gvk(), info.custom, (own.clone(), own), schemas),
+            format!("create{part}{scope}{}", info.kind),
+            format!("create {}", with_article(&info.kind)),
+        ));
+    }
+    if info.has_verb("deletecollection") {
+        let status = schemas.reference(&format!("{META}.Status"));
+        all.push(named(
+            Operation::new(
+                &operation::DELETE_COLLECTION,
+                info.gvk(),
+                info.custom,
+                (None, Some(status)),
+                schemas,
+            ),
+            format!("delete{part}Collection{scope}{}", info.kind),
+            format!("delete collection of {}", info.kind),
+        ));
+    }
     all
 }
 
-fn operations(resource: &Resource, schemas: &mut Schemas<'_>, scope: &str, item: bool) -> Object {
+fn item_operations(resource: &Resource, schemas: &mut Schemas<'_>) -> Vec<Operation> {
+    let (info, part, scope) = (&resource.info, id_part(resource), scope(resource));
+    let mut all = Vec::new();
+    for name in ["get", "update", "patch", "delete"].into_iter().filter(|name| info.has_verb(name)) {
+        let Some(verb) = operation::verb(name) else { continue };
+        let own = schemas.of_kind(&info.gvk());
+        let answer = match name {
+            "delete" if !resource.traits.returns_deleted => {
+                Some(schemas.reference(&format!("{META}.Status")))
+            }
+            _ => own.clone(),
+        };
+        all.push(named(
+            Operation::new(verb, info.gvk(), info.custom, (own, answer), schemas),
+            format!("{}{part}{scope}{}", verb.word, info.kind),
+            about_item(verb, &info.kind, ""),
+        ));
+    }
+    all
+}
+
+/// What a verb does to an object, or to a part of it.
+fn about_item(verb: &Verb, kind: &str, part: &str) -> String {
+    let part_of = if part.is_empty() { String::new() } else { format!("{part} of ") };
+    match verb.method {
+        "delete" | "post" => format!("{} {part_of}{}", verb.word, with_article(kind)),
+        "patch" => format!("partially update {part_of}the specified {kind}"),
+        _ => format!("{} {part_of}the specified {kind}", verb.word),
+    }
+}
+
+/// The deprecated paths that watch without a parameter: collections and single objects.
+fn watches(resource: &Resource, schemas: &mut Schemas<'_>) -> Vec<(String, Operation)> {
     let info = &resource.info;
-    let gvk = info.gvk();
-    let part = id_part(resource);
-    let mut all = Object::new();
-    let own = schemas.of_kind(&gvk);
-    let kind = &info.kind;
-    let wanted: &[(&str, &str, &str)] = if item {
-        &[
-            ("get", "get", "read"),
-            ("update", "put", "replace"),
-            ("patch", "patch", "patch"),
-            ("delete", "delete", "delete"),
-        ]
-    } else {
-        &[("list", "get", "list"), ("create", "post", "create"), ("deletecollection", "delete", "delete")]
+    let (part, scope, root) = (id_part(resource), scope(resource), super::root_of(resource));
+    let (plural, kind) = (&info.plural, &info.kind);
+    let event = schemas.reference(&format!("{META}.WatchEvent"));
+    let of = |verb: &'static Verb, id: String, about: String| {
+        named(Operation::new(verb, info.gvk(), info.custom, (None, Some(event.clone())), schemas), id, about)
     };
-    for (verb, method, word) in wanted.iter().filter(|(verb, ..)| info.has_verb(verb)) {
-        let collection = if *verb == "deletecollection" { "Collection" } else { "" };
-        let (parameters, body, answer): (&[Parameter], _, _) = match *verb {
-            "list" => (&LIST, None, schemas.of_kind(&list_kind(resource))),
-            "create" | "update" => (&WRITE, own.clone(), own.clone()),
-            "patch" => (&PATCH, patch_body(schemas), own.clone()),
-            "delete" | "deletecollection" => {
-                let options = schemas.of_kind(&Gvk::new("", "v1", "DeleteOptions"));
-                (&DELETE, options, schemas.of_kind(&Gvk::new("", "v1", "Status")))
-            }
-            _ => (&[], None, own.clone()),
-        };
-        let id = format!("{word}{part}{collection}{scope}{kind}");
-        let operation = Operation { verb, action: action(verb), id, gvk: &gvk, parameters, body, answer };
-        all.insert(method, operation_value(operation, &part));
+    let about_list = format!("watch individual changes to a list of {kind}. {WATCH_LIST_ABOUT}.");
+    let about = format!("watch changes to an object of kind {kind}. {WATCH_LIST_ABOUT}{WATCH_ABOUT}.");
+    let everywhere = format!("/{root}/watch/{plural}");
+    let mut all = Vec::new();
+    let mut collection = everywhere.clone();
+    if info.namespaced {
+        let id = format!("watch{part}{kind}ListForAllNamespaces");
+        all.push((everywhere, of(&operation::WATCH_LIST, id, about_list.clone())));
+        collection = format!("/{root}/watch/namespaces/{{namespace}}/{plural}");
     }
+    let one = of(&operation::WATCH, format!("watch{part}{scope}{kind}"), about);
+    all.push((format!("{collection}/{{name}}"), one));
+    let list = of(&operation::WATCH_LIST, format!("watch{part}{scope}{kind}List"), about_list);
+    all.push((collection, list));
     all
 }
 
-/// What upstream calls a verb in OpenAPI.
-fn action(verb: &str) -> &str {
-    match verb {
-        "create" => "post",
-        "update" => "put",
-        other => other,
-    }
-}
-
-fn list_everywhere(resource: &Resource, schemas: &mut Schemas<'_>) -> Object {
-    let part = id_part(resource);
-    let gvk = resource.info.gvk();
-    let operation = Operation {
-        verb: "list",
-        action: "list",
-        id: format!("list{part}{}ForAllNamespaces", resource.info.kind),
-        gvk: &gvk,
-        parameters: &LIST,
-        body: None,
-        answer: schemas.of_kind(&list_kind(resource)),
-    };
-    let mut all = Object::new();
-    all.insert("get", operation_value(operation, &part));
-    all
-}
-
-fn sub_operations(
+fn sub_paths(
     resource: &Resource,
-    subresource: &kinds::Subresource,
+    subresource: &Subresource,
+    path: String,
     schemas: &mut Schemas<'_>,
-    scope: &str,
-) -> Object {
-    let part = id_part(resource);
+) -> Vec<PathOf> {
+    let (part, scope, kind) = (id_part(resource), scope(resource), &resource.info.kind);
     let gvk = &subresource.kind;
-    // What connects takes its options from the query and answers with anything.
-    let connects = gvk.kind.ends_with("Options");
-    let own = if connects { Some(value!({ "type": "string" })) } else { schemas.of_kind(gvk) };
-    let mut all = Object::new();
-    for verb in &subresource.verbs {
-        let (method, word, parameters, body): (&str, &str, &[Parameter], _) = match verb.as_str() {
-            "get" => ("get", "read", &[], None),
-            "create" => ("post", "create", &WRITE, own.clone()),
-            "update" => ("put", "replace", &WRITE, own.clone()),
-            "patch" => ("patch", "patch", &PATCH, patch_body(schemas)),
-            "delete" => ("delete", "delete", &[], None),
-            _ => continue,
-        };
-        let name = capital(&subresource.name);
-        let (word, action, parameters, body) = match connects {
-            true => (format!("connect{}", capital(method)), "connect", &[] as &[Parameter], None),
-            false => (word.to_owned(), action(verb), parameters, body),
-        };
-        let id = format!("{word}{part}{scope}{}{name}", resource.info.kind);
-        let operation = Operation { verb, action, id, gvk, parameters, body, answer: own.clone() };
-        all.insert(method, operation_value(operation, &part));
+    let name = capital(&subresource.name);
+    let id = |word: &str| format!("{word}{part}{scope}{kind}{name}");
+    if gvk.kind.ends_with("Options") {
+        return connections(resource, subresource, &path, schemas);
     }
-    all
+    if subresource.name == "log" {
+        let about = about_item(&operation::GET, kind, &subresource.name);
+        let read = named(Operation::log(gvk.clone(), schemas), id(operation::GET.word), about);
+        return vec![(path, gvk.kind.clone(), vec![read])];
+    }
+    let own = schemas.of_kind(gvk);
+    let verbs = subresource.verbs.iter().filter_map(|verb| operation::verb(verb));
+    let operations = verbs.map(|verb| {
+        let operation =
+            Operation::new(verb, gvk.clone(), resource.info.custom, (own.clone(), own.clone()), schemas);
+        named(operation, id(verb.word), about_item(verb, kind, &subresource.name))
+    });
+    let operations = operations.collect();
+    vec![(path, gvk.kind.clone(), operations)]
 }
 
-fn patch_body(schemas: &mut Schemas<'_>) -> Option<Value> {
-    Some(schemas.reference("io.k8s.apimachinery.pkg.apis.meta.v1.Patch"))
-}
-
-fn content(types: &[&str], schema: &Value) -> Value {
-    types.iter().map(|t| (*t, value!({ "schema": (schema.clone()) }))).collect()
-}
-
-fn operation_value(operation: Operation<'_>, tag: &str) -> Value {
-    let Operation { verb, action, id, gvk, parameters, body, answer } = operation;
-    let mut tag = tag.to_owned();
-    if let Some(first) = tag.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    let mut members = Object::new();
-    members.insert("operationId", id);
-    members.insert("tags", strings([tag]));
-    let parameters: Vec<Value> = parameters
-        .iter()
-        .map(|(name, kind)| {
-            value!({ "name": (*name), "in": "query", "schema": { "type": (*kind), "uniqueItems": true } })
-        })
-        .collect();
-    if !parameters.is_empty() {
-        members.insert("parameters", parameters);
-    }
-    if let Some(body) = body {
-        let types: &[&str] = if verb == "patch" { &PATCHES } else { &["*/*"] };
-        members.insert("requestBody", value!({ "content": (content(types, &body)) }));
-    }
-    let mut answers = Object::new();
-    let mut ok = Object::new();
-    ok.insert("description", "OK");
-    if let Some(answer) = answer {
-        ok.insert("content", content(&ANSWERS, &answer));
-    }
-    answers.insert("200", ok);
-    answers.insert("401", value!({ "description": "Unauthorized" }));
-    members.insert("responses", answers);
-    members.insert("x-kubernetes-action", action);
-    members.insert("x-kubernetes-group-version-kind", gvk_value(gvk));
-    members.into()
-}
-
-/// Brings a path's operations into the form of v2: types beside names, bodies as parameters, one schema per answer.
-fn to_v2(path: &mut Value) {
-    let Some(members) = path.as_object_mut() else { return };
-    for (key, value) in members.iter_mut() {
-        if key == "parameters" {
-            flatten_parameters(value);
-            continue;
-        }
-        let Some(operation) = value.as_object_mut() else { continue };
-        let mut parameters = operation.remove("parameters").unwrap_or_else(|| Vec::new().into());
-        flatten_parameters(&mut parameters);
-        let mut consumes = vec!["*/*".to_owned()];
-        if let Some(body) = operation.remove("requestBody")
-            && let Some(content) = body.get("content").and_then(Value::as_object)
-        {
-            consumes = content.keys().map(str::to_owned).collect();
-            let schema = content.values().next().and_then(|c| c.get("schema")).cloned().unwrap_or_default();
-            let parameter = value!({ "name": "body", "in": "body", "required": true, "schema": (schema) });
-            if let Some(list) = parameters.as_array_mut() {
-                list.push(parameter);
-            }
-        }
-        operation.insert("consumes", strings(consumes));
-        operation.insert("produces", strings(ANSWERS));
-        operation.insert("parameters", parameters);
-        if let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) {
-            for (_, answer) in answers.iter_mut() {
-                let content = answer.as_object_mut().and_then(|a| a.remove("content"));
-                let schema = content
-                    .as_ref()
-                    .and_then(Value::as_object)
-                    .and_then(|c| c.values().next())
-                    .and_then(|c| c.get("schema"))
-                    .cloned();
-                if let Some(schema) = schema {
-                    answer.set_at(&["schema"], schema);
-                }
-            }
-        }
-    }
-}
-
-fn flatten_parameters(parameters: &mut Value) {
-    for parameter in parameters.as_array_mut().into_iter().flatten() {
-        let schema = parameter.as_object_mut().and_then(|p| p.remove("schema"));
-        for (key, value) in schema.as_ref().and_then(Value::as_object).into_iter().flatten() {
-            parameter.set_at(&[key], value.clone());
-        }
-    }
+/// The paths of a subresource that connects.
+fn connections(
+    resource: &Resource,
+    subresource: &Subresource,
+    path: &str,
+    schemas: &Schemas<'_>,
+) -> Vec<PathOf> {
+    let (part, scope, kind) = (id_part(resource), scope(resource), &resource.info.kind);
+    let gvk = &subresource.kind;
+    let name = capital(&subresource.name);
+    let (methods, suffixes): (&[&'static str], &[(&str, &str)]) = match subresource.name.as_str() {
+        "proxy" => (&PROXY_METHODS, &[("", ""), ("/{path}", "WithPath")]),
+        _ => (&STREAM_METHODS, &[("", "")]),
+    };
+    let of = |suffix: &str| {
+        let operations = methods.iter().map(|method| {
+            let about =
+                format!("connect {} requests to {} of {kind}", method.to_ascii_uppercase(), subresource.name);
+            let id = format!("connect{part}{}{scope}{kind}{name}{suffix}", capital(method));
+            named(Operation::connect(method, gvk.clone(), schemas), id, about)
+        });
+        operations.collect()
+    };
+    suffixes.iter().map(|(tail, suffix)| (format!("{path}{tail}"), gvk.kind.clone(), of(suffix))).collect()
 }

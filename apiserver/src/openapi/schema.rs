@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use apimachinery::schema::{Field, ListType, MapType, Scalar, Struct, Type, TypeKind};
+use apimachinery::schema::{Field, ListType, MapType, Scalar, Struct, Type, TypeKind, TypeRef};
 use apimachinery::{Object, Value};
 use kinds::{Gvk, Published, PublishedField};
 
@@ -154,6 +154,11 @@ impl<'a> Schemas<'a> {
         self.custom.insert(list_name.clone(), schema);
         self.custom_names.insert(gvk, name);
         self.custom_names.insert(list, list_name);
+    }
+
+    /// A built-in type, which does not become part of the document by being looked at.
+    pub(super) fn type_named(&self, name: &str) -> Option<TypeRef> {
+        self.kinds.type_named(name)
     }
 
     /// The description of a field of a built-in type.

@@ -1,7 +1,7 @@
-//! Programs that measure and compare: `gantry-bench` (what the README quotes), `gantry-golden` (recorded answers) and
-//! `gantry-openapi` (upstream's documents).
+//! Programs that measure and compare: `gantry-bench` (what the README quotes), `gantry-golden` (recorded answers),
+//! `gantry-openapi` (upstream's documents) and `gantry-coverage` (what those documents describe).
 //!
-//! They are called through `cargo xtask bench`, `cargo xtask golden` and `cargo xtask openapi`.
+//! They are called through `cargo xtask bench`, `golden`, `openapi` and `coverage`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,6 +11,7 @@
 )]
 
 pub mod cluster;
+pub mod coverage;
 pub mod golden;
 pub mod h2;
 pub mod process;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apimachinery::Value;
 
-use super::encode;
+use super::{encode, encode_v3};
 use crate::openapi::OpenApi;
 use crate::registry;
 use crate::value;
@@ -237,4 +237,66 @@ fn the_whole_document_says_what_its_json_says() {
     let gvk = value!({ "group": "", "kind": "Pod", "version": "v1" });
     check_yaml(&patch, &[13], "x-kubernetes-group-version-kind", gvk);
     assert!(texts(&patch, &[8, 1, 2, 3, 4]).contains(&"dryRun".to_owned()));
+}
+
+#[test]
+fn a_document_of_v3() {
+    let document = encode_v3(&value!({
+        "openapi": "3.0.0",
+        "info": { "title": "T", "version": "v" },
+        "paths": { "/a/{name}": {
+            "parameters": [
+                { "name": "name", "in": "path", "required": true, "schema": { "type": "string" } },
+            ],
+            "post": {
+                "operationId": "postA",
+                "tags": ["a"],
+                "requestBody": {
+                    "content": { "*/*": { "schema": { "$ref": "#/components/schemas/a" } } },
+                    "required": true,
+                },
+                "responses": {
+                    "200": { "description": "OK", "content": { "application/json": { "schema": { "type": "string" } } } },
+                },
+                "x-kubernetes-action": "post",
+            },
+        } },
+        "components": {
+            "schemas": { "a": {
+                "type": "object",
+                "required": ["n"],
+                "properties": {
+                    "n": { "type": "integer", "default": 0, "format": "int32" },
+                    "o": { "allOf": [{ "$ref": "#/components/schemas/b" }], "default": {}, "description": "d" },
+                    "l": { "type": "array", "items": { "type": "string", "default": "" } },
+                    "m": { "type": "object", "additionalProperties": { "type": "boolean", "default": false } },
+                },
+                "x-kubernetes-map-type": "atomic",
+            } },
+            "securitySchemes": { "BearerToken": { "type": "apiKey", "name": "authorization", "in": "header" } },
+        },
+    }));
+    assert_eq!((text(&document, &[1]), text(&document, &[2, 6])), ("3.0.0".into(), "v".into()));
+    let path = named(&document, &[4, 1], "/a/{name}");
+    assert_eq!(text(&path, &[13, 1, 2]), "path");
+    assert_eq!(text(&path, &[13, 1, 10, 1, 25]), "string");
+    let post = all(&path, &[6]).pop().unwrap();
+    assert_eq!((text(&post, &[5]), text(&post, &[1])), ("postA".into(), "a".into()));
+    assert_eq!(all(&post, &[7, 1, 3]), [1_u64.to_le_bytes()]);
+    assert_eq!(text(&named(&post, &[7, 1, 2, 1], "*/*"), &[1, 2, 1]), "#/components/schemas/a");
+    let ok = named(&post, &[8, 2], "200");
+    assert_eq!(text(&named(&ok, &[1, 3, 1], "application/json"), &[1, 1, 25]), "string");
+    check_yaml(&post, &[13], "x-kubernetes-action", "post".into());
+    let schema = named(&document, &[5, 1, 1], "a");
+    assert_eq!((text(&schema, &[1, 25]), text(&schema, &[1, 23])), ("object".into(), "n".into()));
+    check_yaml(&schema, &[1, 36], "x-kubernetes-map-type", "atomic".into());
+    let property = |name: &str| named(&schema, &[1, 31, 1], name);
+    assert_eq!(all(&property("n"), &[1, 33, 1]), [0_f64.to_le_bytes()]);
+    assert_eq!(text(&property("n"), &[1, 35]), "int32");
+    assert_eq!(text(&property("o"), &[1, 26, 2, 1]), "#/components/schemas/b");
+    // A default that is an object is there, and says nothing.
+    assert_eq!(all(&property("o"), &[1, 33]), [Vec::<u8>::new()]);
+    assert_eq!(text(&property("l"), &[1, 30, 1, 1, 33, 3]), "");
+    assert_eq!(all(&property("m"), &[1, 32, 1, 1, 33, 2]), [0_u64.to_le_bytes()]);
+    assert_eq!(text(&named(&document, &[5, 7, 1], "BearerToken"), &[1, 4]), "header");
 }
