@@ -158,6 +158,10 @@ pub trait Strategy: Send + Sync + fmt::Debug {
     }
     /// Changes an object whose deletion begins: what must happen before it is gone.
     fn prepare_delete(&self, _now: jiff::Timestamp, _object: &mut Value) {}
+    /// Why the object of that name is not to be deleted by name. As upstream, a collection is deleted without asking.
+    fn keeps(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
     /// The grace period of a deletion in seconds; `None`: deleted at once (pods alone have one).
     fn graceful_deletion(&self, _object: &Value, _requested: Option<i64>) -> Option<i64> {
         None

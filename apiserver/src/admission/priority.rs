@@ -71,12 +71,6 @@ impl Priority {
     }
 
     fn check_class(&self, request: &AdmissionRequest<'_>) -> Result<(), Status> {
-        if request.operation == Operation::Delete {
-            return match request.name.starts_with("system-") {
-                true => Err(forbidden(request, "this is a system priority class and cannot be deleted")),
-                false => Ok(()),
-            };
-        }
         if request.object.bool_at(&["globalDefault"]) != Some(true) {
             return Ok(());
         }

@@ -169,16 +169,6 @@ fn priorities_are_computed() {
         "pods \"x\" is forbidden: the integer value of priority (5) must not be provided in pod spec; priority \
          admission controller computed 0 from the given PriorityClass name",
     );
-    let delete = Case {
-        operation: Operation::Delete,
-        old: Some("metadata: {name: system-node-critical}"),
-        ..create("scheduling.k8s.io/priorityclasses", "", "null")
-    };
-    check_denied(
-        &delete,
-        "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority class and \
-         cannot be deleted",
-    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! ComponentStatus, deprecated since 1.19: nothing is stored, each read asks the scheduler, the controller manager and the
-//! store whether they are well. Not here: watches and selectors, which upstream does not have for it either.
+//! store whether they are well. Not here: watches, which upstream does not have for it either.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use super::proxy::{self, Destination, Scheme};
 use super::{listing, render};
 use crate::negotiate::{Form, Scope};
 use crate::registry::Resource;
+use crate::registry::options::ListOptions;
+use crate::registry::selection::Selection;
 use crate::response::{Body, Response};
 use crate::server::{ApiServer, Call};
 use crate::value;
@@ -39,11 +41,16 @@ pub(crate) async fn answer(
         return render::value(server, resource, call, found, output, StatusCode::OK);
     }
     let output = super::output(call, Scope::List)?;
+    // Upstream knows neither labels nor fields of these: a selector lets all of them through, or none.
+    let options = ListOptions::parse(&call.query, false)?;
+    let selection = Selection::parse(resource, &options.label_selector, &options.field_selector)?;
     let mut items = Vec::new();
-    for (name, port) in COMPONENTS {
-        items.push(component(server, call, name, port).await);
+    if selection.matches_bare() {
+        for (name, port) in COMPONENTS {
+            items.push(component(server, call, name, port).await);
+        }
+        items.push(store(server).await);
     }
-    items.push(store(server).await);
     let meta = Value::object();
     let (list, gvk) = match output.form {
         Form::Table(version) => (

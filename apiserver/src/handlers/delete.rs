@@ -44,6 +44,10 @@ pub(crate) async fn delete(
 ) -> Result<Response, Status> {
     super::output(call, Scope::Object)?;
     let options = delete_options(server, call, body).await?;
+    let strategy = server.registry().strategy(resource);
+    if let Some(why) = strategy.and_then(|strategy| strategy.keeps(&call.info.name)) {
+        return Err(Status::forbidden(resource.group(), resource.plural(), &call.info.name, why));
+    }
     let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::own() };
     let agent = call.user_agent().to_owned();
     let mut context = Context {

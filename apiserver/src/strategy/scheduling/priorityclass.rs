@@ -49,6 +49,11 @@ impl Strategy for PriorityClass {
         immutable(&mut errors, object, old, &["preemptionPolicy"], &path);
         errors
     }
+
+    fn keeps(&self, name: &str) -> Option<&'static str> {
+        let of_system = SYSTEM.iter().any(|(known, _)| *known == name);
+        of_system.then_some("this is a system priority class and cannot be deleted")
+    }
 }
 
 /// Whether this is a class of the system as it must be.
@@ -102,5 +107,12 @@ mod tests {
                 value: Forbidden: may not be changed in an update.
             "#]],
         );
+    }
+
+    #[test]
+    fn classes_of_the_system_stay() {
+        assert!(PriorityClass.keeps("system-node-critical").is_some());
+        assert_eq!(PriorityClass.keeps("system-other"), None);
+        assert_eq!(PriorityClass.keeps("mine"), None);
     }
 }

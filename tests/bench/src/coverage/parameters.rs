@@ -9,6 +9,8 @@ pub enum Expect {
     Refused,
     /// The answer is indented; without the parameter it is not.
     Indented,
+    /// 500 with words on the revision, which upstream gives for a revision that is no number where a list says 400.
+    Unread,
     /// 405: what is computed when it is asked for cannot be watched.
     NotAllowed,
     /// The answer is a watch's.
@@ -56,6 +58,7 @@ pub fn probes(action: Action, parameter: &str) -> Vec<(&'static str, Expect)> {
         // A watch has no pages, and does not look at their token.
         (_, "continue") if watch => vec![("continue=", Accepted)],
         (_, "continue") => vec![("continue=none", Refused)],
+        (_, "resourceVersion") if watch => vec![("resourceVersion=new", Expect::Unread)],
         (_, "resourceVersion") => vec![("resourceVersion=new", Refused)],
         (_, "resourceVersionMatch") => vec![("resourceVersionMatch=Perhaps&resourceVersion=1", Refused)],
         (_, "labelSelector") => vec![("labelSelector=a%20b%20c", Refused)],

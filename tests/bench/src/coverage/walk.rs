@@ -19,6 +19,8 @@ const SOMEBODY: &str = "somebody";
 /// How long a watch may take to say what it begins with.
 const FIRST_FRAMES: Duration = Duration::from_secs(5);
 
+/// The kind that is refused without words when it has no target.
+const BINDING: &str = "Binding";
 /// The one kind that is listed and not stored.
 const COMPUTED: &str = "ComponentStatus";
 
@@ -303,6 +305,10 @@ fn compare(expect: Expect, without: &Answer, with: &Answer) -> Option<String> {
     let indented = |answer: &Answer| answer.body.starts_with(b"{\n  \"");
     let wrong = match expect {
         Expect::Refused => ![400, 422].contains(&with.status),
+        Expect::Unread => {
+            let words = with.json()["message"].as_str().unwrap_or_default().to_owned();
+            with.status != 500 || !words.starts_with("resourceVersion: Invalid value")
+        }
         Expect::NotAllowed => with.status != 405,
         Expect::Indented => !indented(with) || indented(without),
         _ => with.status != without.status,
@@ -352,7 +358,12 @@ impl Operation {
 
     /// The object that is sent where one is needed.
     fn object(&self) -> Value {
-        json!({ "apiVersion": self.api_version, "kind": self.kind, "metadata": { "name": NOBODY } })
+        let mut object =
+            json!({ "apiVersion": self.api_version, "kind": self.kind, "metadata": { "name": NOBODY } });
+        if self.kind == BINDING {
+            object["target"] = json!({ "name": SOMEBODY });
+        }
+        object
     }
 
     /// The plain request's body.
@@ -376,12 +387,22 @@ impl Operation {
             _ => return Vec::new(),
         };
         let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let mut raw = Vec::new();
+        if let Some(name) = object["metadata"]["name"].as_str() {
+            raw.extend(field(1, &field(1, name.as_bytes())));
+        }
+        if self.kind == BINDING {
+            // The third field of a reference is its name.
+            raw.extend(field(2, &field(3, SOMEBODY.as_bytes())));
+        }
+        if object.get("dryRun").is_some() {
+            raw.extend(field(5, b"All"));
+        }
         vec![
             (JSON, object.to_string().into_bytes()),
             // JSON is YAML; a reader of JSON would stumble over the comment.
             (YAML, format!("# an object\n{object}\n").into_bytes()),
-            (PROTOBUF, protobuf(&text("apiVersion"), &text("kind"), name)),
+            (PROTOBUF, protobuf(&text("apiVersion"), &text("kind"), &raw)),
         ]
     }
 
@@ -427,15 +448,16 @@ fn patch(media_type: &str, object: &Value) -> Option<(&'static str, Vec<u8>)> {
     }
 }
 
-/// An object of a name, without anything else, in the envelope of protobuf. All numbers and lengths fit in a byte.
-fn protobuf(api_version: &str, kind: &str, name: &str) -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| -> Vec<u8> {
-        let length = u8::try_from(bytes.len()).ok().filter(|l| *l < 0x80).expect("short");
-        [&[number << 3 | 2, length], bytes].concat()
-    };
+/// A field of bytes. Numbers and lengths here fit in seven bits.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).ok().filter(|l| *l < 0x80).expect("short");
+    [&[number << 3 | 2, length], bytes].concat()
+}
+
+/// A message in the envelope of protobuf.
+fn protobuf(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     let type_meta = [field(1, api_version.as_bytes()), field(2, kind.as_bytes())].concat();
-    let raw = if name.is_empty() { Vec::new() } else { field(1, &field(1, name.as_bytes())) };
-    [b"k8s\0".to_vec(), field(1, &type_meta), field(2, &raw)].concat()
+    [b"k8s\0".to_vec(), field(1, &type_meta), field(2, raw)].concat()
 }
 
 #[cfg(test)]

@@ -93,6 +93,8 @@ async fn start(
                 true => RuntimeConfig::everything(),
                 false => RuntimeConfig::default(),
             },
+            // Any folder with a file in it: what the host has is of no interest.
+            log_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
             ..default
         },
         client_ca_pem: ca_pem.to_owned(),
