@@ -81,7 +81,7 @@ pub struct Args {
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     anonymous_auth: bool,
     /// Serve the files below /var/log at /logs
-    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     enable_logs_handler: bool,
     /// Tokens of users, one a line: token,user,uid,"group,group"
     #[arg(long, value_name = "FILE")]

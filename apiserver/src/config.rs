@@ -45,7 +45,7 @@ pub struct Config {
     pub tokens: Option<Arc<TokenFile>>,
     /// What is served besides or instead of what is on by default.
     pub runtime_config: RuntimeConfig,
-    /// What `/logs/` shows; nothing is served there without it.
+    /// What `/logs/` shows; nothing is served there without it, as by default.
     pub log_dir: Option<PathBuf>,
 }
 
@@ -65,7 +65,7 @@ impl Default for Config {
             compaction_interval: store::view::HISTORY_AGE,
             tokens: None,
             runtime_config: RuntimeConfig::default(),
-            log_dir: Some(PathBuf::from(LOG_DIR)),
+            log_dir: None,
         }
     }
 }

@@ -33,10 +33,11 @@ const PAGE_NOT_FOUND: &str = "404 page not found\n";
 /// Answers a request for a resource.
 pub(crate) async fn resource(server: &Arc<ApiServer>, mut call: Call, body: Body) -> Response {
     let registry = server.registry();
-    if !registry.serves_group(&call.info.group) {
+    let found = registry.find(&call.info.group, &call.info.version, &call.info.resource);
+    if found.is_none() && !registry.has_builtin_group(&call.info.group) {
+        // Nobody has the group, or only definitions have it, for which upstream has no router.
         return response::text(StatusCode::NOT_FOUND, PAGE_NOT_FOUND);
     }
-    let found = registry.find(&call.info.group, &call.info.version, &call.info.resource);
     let outcome = match found {
         None => Err(no_such_resource()),
         Some(resource) => match check_route(&resource, &mut call) {
@@ -135,10 +136,6 @@ async fn dispatch(
         return component_status::answer(server, resource, call).await;
     }
     if resource.info.stored.is_none() {
-        let known = ["controller-manager", "scheduler", "etcd-0"].contains(&call.info.name.as_str());
-        if ("componentstatuses", "get") == (id.1, call.info.verb.as_str()) && !known {
-            return Err(Status::not_found("", "componentstatus", &call.info.name));
-        }
         return Err(method_not_allowed());
     }
     match (call.info.verb.as_str(), id.2) {
@@ -207,6 +204,7 @@ fn root_paths(server: &Arc<ApiServer>) -> Vec<u8> {
         paths.push(format!("/apis/{}", resource.info.group));
         paths.push(format!("/apis/{}", resource.info.api_version()));
     }
+    paths.extend(server.config().log_dir.iter().map(|_| "/logs".to_owned()));
     paths.extend(
         ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned),

@@ -33,6 +33,8 @@ use schema::{Flavor, Schemas};
 #[derive(Debug)]
 pub struct OpenApi {
     registry: Arc<Registry>,
+    /// Whether the host's logs are served.
+    logs: bool,
 }
 
 /// The media type of v2 in protobuf. The answer has this one however it was asked for.
@@ -51,8 +53,8 @@ const YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(365 * 24);
 const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 impl OpenApi {
-    pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+    pub(crate) fn new(registry: Arc<Registry>, logs: bool) -> Self {
+        Self { registry, logs }
     }
 
     /// Group versions with their served resources, by path: `api/v1`, `apis/apps/v1`.
@@ -85,7 +87,7 @@ impl OpenApi {
             let hash = Self::hash(&path, &resources);
             paths.insert(&path, value!({ "serverRelativeURL": (format!("/openapi/v3/{path}?hash={hash}")) }));
         }
-        let endpoints = meta::endpoints(&self.registry.served());
+        let endpoints = meta::endpoints(&self.registry.served(), self.logs);
         let documents: BTreeSet<&String> = endpoints.iter().map(|e| &e.document).collect();
         for path in documents {
             let hash = Self::hash(path, &[]);
@@ -95,7 +97,7 @@ impl OpenApi {
     }
 
     fn v3(&self, path: &str) -> Option<(Value, String)> {
-        let mut besides = meta::endpoints(&self.registry.served());
+        let mut besides = meta::endpoints(&self.registry.served(), self.logs);
         besides.retain(|endpoint| endpoint.document == path);
         let resources = match besides.is_empty() {
             false => Vec::new(),
@@ -130,12 +132,12 @@ impl OpenApi {
     }
 
     /// The document of all these resources, and its hash.
-    fn v2(served: &[Arc<Resource>]) -> (Value, String) {
+    fn v2(served: &[Arc<Resource>], logs: bool) -> (Value, String) {
         let hash = Self::hash("v2", served);
         let kinds = kinds::Registry::builtin();
         let descriptions = Descriptions::load();
         let mut schemas = Schemas::new(&kinds, &descriptions, Flavor::V2, served);
-        let (paths, parameters) = paths::render(served, &meta::endpoints(served), &mut schemas);
+        let (paths, parameters) = paths::render(served, &meta::endpoints(served, logs), &mut schemas);
         let document = value!({
             "swagger": "2.0",
             "info": { "title": "Kubernetes", "version": (GIT_VERSION) },
@@ -233,7 +235,7 @@ fn v2(openapi: &OpenApi, call: &Call) -> Response {
     let Some(media_type) = negotiate::choose(call.accept(), &V2_OFFERED) else {
         return response::failure(&apimachinery::Status::not_acceptable_types(&V2_OFFERED));
     };
-    let (value, hash) = OpenApi::v2(&openapi.registry.served());
+    let (value, hash) = OpenApi::v2(&openapi.registry.served(), openapi.logs);
     let mut response = if media_type == negotiate::JSON {
         document(call, negotiate::JSON, value.to_json(), &hash)
     } else {

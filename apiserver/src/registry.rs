@@ -228,7 +228,12 @@ impl Registry {
 
     /// Whether any version of the group is.
     pub fn serves_group(&self, group: &str) -> bool {
-        self.resources.keys().any(|(g, _)| g == group) || self.custom().serves_group(group)
+        self.has_builtin_group(group) || self.custom().serves_group(group)
+    }
+
+    /// Whether any version of the group is, without what definitions add.
+    pub(crate) fn has_builtin_group(&self, group: &str) -> bool {
+        self.resources.keys().any(|(g, _)| g == group)
     }
 
     /// Whether the request's subresource exists.

@@ -84,7 +84,7 @@ impl ApiServer {
         registry.plug(Arc::clone(&plugins));
         let server = Arc::new(Self {
             discovery: Mutex::default(),
-            openapi: OpenApi::new(Arc::clone(&registry)),
+            openapi: OpenApi::new(Arc::clone(&registry), config.log_dir.is_some()),
             config,
             env: deps.env,
             mutations: deps.tasks.child("requests"),

@@ -34,7 +34,8 @@ pub(crate) async fn answer(
         let found = match COMPONENTS.iter().find(|(component, _)| *component == name) {
             Some((name, port)) => component(server, call, name, *port).await,
             None if name == STORE => store(server).await,
-            None => return Err(Status::not_found(resource.group(), resource.plural(), name)),
+            // Upstream names the kind in the singular here.
+            None => return Err(Status::not_found(resource.group(), &resource.info.singular, name)),
         };
         let mut found = found;
         crate::registry::object::set_type(&mut found, &resource.info.gvk());

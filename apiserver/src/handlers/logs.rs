@@ -1,4 +1,4 @@
-//! `/logs/`: the files below the host's log directory, as upstream serves them by default (`--enable-logs-handler`).
+//! `/logs/`: the files below the host's log directory, for a server with `--enable-logs-handler`.
 //!
 //! Files are read piece by piece while they are sent. Nothing outside the directory is reachable: names with `..` are
 //! refused, and so are links that lead out of it.

@@ -40,8 +40,8 @@ enum Answer {
     File,
 }
 
-/// All of them, given the resources that are served.
-pub(super) fn endpoints(served: &[Arc<Resource>]) -> Vec<Endpoint> {
+/// All of them, given the resources that are served and whether the host's logs are.
+pub(super) fn endpoints(served: &[Arc<Resource>], with_logs: bool) -> Vec<Endpoint> {
     let groups: BTreeSet<&str> = served.iter().map(|r| r.group()).filter(|g| !g.is_empty()).collect();
     let endpoint = |document: &str, tag: &str, operation: &str, about, answer| Endpoint {
         document: document.to_owned(),
@@ -79,9 +79,10 @@ pub(super) fn endpoints(served: &[Arc<Resource>]) -> Vec<Endpoint> {
         ),
         endpoint("api", "core", "getCoreAPIVersions", versions, of_meta("APIVersions")),
         endpoint("apis", "apis", "getAPIVersions", versions, of_meta("APIGroupList")),
-        logs,
-        log,
     ];
+    if with_logs {
+        all.extend([logs, log]);
+    }
     all.extend(groups.into_iter().map(|group| {
         endpoint(
             &format!("apis/{group}"),

@@ -95,6 +95,12 @@ impl Selection {
         self.labels.is_none() && self.fields.is_empty()
     }
 
+    /// Whether an object without any labels and fields matches.
+    pub(crate) fn matches_bare(&self) -> bool {
+        self.fields.iter().all(|term| term.value.is_empty() != term.negated)
+            && self.labels.as_ref().is_none_or(|selector| selector.matches(|_| None))
+    }
+
     /// Whether an entry matches.
     pub(crate) fn matches(&self, registry: &Registry, resource: &Resource, entry: &Entry) -> bool {
         if self.is_everything() {

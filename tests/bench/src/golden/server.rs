@@ -94,7 +94,7 @@ async fn start(
                 false => RuntimeConfig::default(),
             },
             // Any folder with a file in it: what the host has is of no interest.
-            log_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
+            log_dir: like.every_api.then(|| env!("CARGO_MANIFEST_DIR").into()),
             ..default
         },
         client_ca_pem: ca_pem.to_owned(),
