@@ -522,7 +522,7 @@ mod tests {
     #[test]
     fn the_envelope_of_protobuf() {
         assert_eq!(
-            protobuf("v1", "Pod", "a"),
+            protobuf("v1", "Pod", &field(1, &field(1, b"a"))),
             b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod\x12\x05\x0a\x03\x0a\x01a"
         );
     }
