@@ -112,6 +112,9 @@ fn kept(owner: &Type, field: &Field, item: Option<Value>, form: Form) -> Option<
     if field.pointer {
         return Some(item);
     }
+    if item.is_null() {
+        return absent(ty, field);
+    }
     let empty = match &ty.kind {
         TypeKind::List(_) => item.as_array().is_some_and(<[Value]>::is_empty),
         TypeKind::Map { .. } => item.as_object().is_some_and(Object::is_empty),
@@ -182,6 +185,10 @@ fn canonical(kind: Scalar, value: &mut Value) {
         (Scalar::Float64, None) => return whole_float(value),
         _ => return,
     };
+    if is_zero_time(kind, &text) {
+        *value = Value::NULL;
+        return;
+    }
     let canonical = match kind {
         Scalar::Quantity => scalar::canonical_quantity(&text).ok(),
         Scalar::Time | Scalar::MicroTime => {
@@ -201,6 +208,15 @@ fn canonical(kind: Scalar, value: &mut Value) {
     {
         *value = canonical.into();
     }
+}
+
+/// Go's zero time, which is written as null however it was sent.
+fn is_zero_time(kind: Scalar, text: &str) -> bool {
+    /// The first of January of the year 1.
+    const ZERO: scalar::Moment = scalar::Moment { seconds: -62_135_596_800, nanos: 0 };
+    matches!(kind, Scalar::Time | Scalar::MicroTime)
+        && text.starts_with("000")
+        && scalar::parse_time(text, kind == Scalar::MicroTime) == Ok(ZERO)
 }
 
 /// Go writes the float 1.0 as `1`.
@@ -305,6 +321,11 @@ mod tests {
             "v1 Secret",
             r#"{"metadata":{"creationTimestamp":"2020-01-01T02:00:00.5+02:00"},"data":{"a":"YQ=="}}"#,
             r#"{"metadata":{"creationTimestamp":"2020-01-01T00:00:00Z"},"data":{"a":"YQ=="}}"#,
+        );
+        check(
+            "v1 Event",
+            r#"{"metadata":{"creationTimestamp":"0001-01-01T00:00:00Z"},"involvedObject":{},"eventTime":"0001-01-01T01:00:00.000000+01:00"}"#,
+            r#"{"metadata":{},"involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"reportingComponent":"","reportingInstance":""}"#,
         );
     }
 }
