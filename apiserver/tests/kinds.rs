@@ -3,6 +3,8 @@
 //!
 //! What the tables say makes the requests; the few facts that they do not say are in `kinds/specs.rs`.
 
+#[path = "kinds/answers.rs"]
+mod answers;
 #[path = "kinds/forms.rs"]
 mod forms;
 #[path = "kinds/life.rs"]

@@ -23,9 +23,7 @@ pub(crate) async fn prepare(cluster: &Cluster) {
 /// One life in each encoding, all under the same name and before the same watches.
 pub(crate) async fn of_kind(cluster: &Cluster, kinds: &Registry, info: &ResourceInfo) {
     let (name, members) = specs::object(&info.group, &info.version, &info.plural);
-    let root = if info.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", info.group) };
-    let scope = if info.namespaced { format!("/namespaces/{NAMESPACE}") } else { String::new() };
-    let collection = format!("{root}/{}{scope}/{}", info.version, info.plural);
+    let collection = collection_of(info);
     let life = |form| Life {
         cluster,
         kinds,
@@ -43,6 +41,12 @@ pub(crate) async fn of_kind(cluster: &Cluster, kinds: &Registry, info: &Resource
         same(&lived, first, &format!("{form:?} and JSON"));
     }
     watches.agree(kinds, FORMS.len()).await;
+}
+
+fn collection_of(info: &ResourceInfo) -> String {
+    let root = if info.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", info.group) };
+    let scope = if info.namespaced { format!("/namespaces/{NAMESPACE}") } else { String::new() };
+    format!("{root}/{}{scope}/{}", info.version, info.plural)
 }
 
 #[track_caller]
@@ -101,6 +105,7 @@ impl Life<'_> {
         if self.info.subresource("scale").is_some() {
             self.scale().await;
         }
+        self.write_other_versions().await;
         let last = match self.form {
             // Who wrote an object does not matter to who reads it; twice is enough.
             Form::Yaml => self.now().await,
@@ -357,6 +362,56 @@ impl Life<'_> {
         same(&self.seen(&path, Form::Json, Form::Json.media()).await, &scale, "after a dry scaling");
         self.exchange("PUT", &path, &wanted, 200).await;
         assert_eq!(self.now().await.i64_at(&["spec", "replicas"]), Some(3));
+    }
+
+    /// Reads and writes the object in the other versions and groups that it is served in.
+    async fn write_other_versions(&self) {
+        let others = self.kinds.resources().iter().filter(|other| {
+            other.stored == self.info.stored
+                && other.plural == self.info.plural
+                && other.api_version() != self.info.api_version()
+                && (other.served_by_default || !self.info.served_by_default)
+        });
+        for other in others {
+            let path = format!("{}/{}", collection_of(other), self.name);
+            let before = self.now().await;
+            let theirs = self.seen(&path, Form::Json, Form::Json.media()).await;
+            assert_eq!(meta::api_version(&theirs), other.api_version());
+            for form in FORMS {
+                same(&self.seen(&path, form, form.media()).await, &theirs, &format!("{path} by {form:?}"));
+            }
+            let put = self.exchange("PUT", &path, &theirs, 200).await;
+            same(&put, &theirs, &format!("{path} replaced with itself"));
+            same(&self.now().await, &before, &format!("after {path} was replaced with itself"));
+            let applied = format!(
+                r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":"{}","labels":{{"other":"done"}}}}}}"#,
+                other.api_version(),
+                other.kind,
+                self.name
+            );
+            let media = "application/apply-patch+yaml";
+            let url = format!("{path}?fieldManager=other");
+            let answer = self.send("PATCH", &url, self.form.media(), media, applied.into_bytes()).await;
+            assert_eq!(answer.code, 200, "{url}: {}", text(&answer.body));
+            let now = self.now().await;
+            assert_eq!(now.str_at(&["metadata", "labels", "other"]), Some("done"), "{path}");
+            let rest = |object: &Value| (object.get("spec").cloned(), object.get("status").cloned());
+            assert_eq!(rest(&now), rest(&before), "after an apply of {path}");
+            let entry = now.array_at(&["metadata", "managedFields"]);
+            let entry = entry.iter().find(|entry| entry.str_at(&["manager"]) == Some("other"));
+            let entry = entry.expect("who applies is a manager");
+            assert_eq!(entry.str_at(&["apiVersion"]), Some(other.api_version().as_str()));
+            // Gone again, so that the next version finds what this one found.
+            let nothing = format!(
+                r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"name":"{}"}}}}"#,
+                other.api_version(),
+                other.kind,
+                self.name
+            );
+            let answer = self.send("PATCH", &url, self.form.media(), media, nothing.into_bytes()).await;
+            assert_eq!(answer.code, 200, "{url}: {}", text(&answer.body));
+            assert_eq!(self.now().await.str_at(&["metadata", "labels", "other"]), None, "{path}");
+        }
     }
 
     async fn delete(&self) {
