@@ -161,6 +161,18 @@ pub(crate) fn file_mode(errors: &mut Errors, value: &Value, path: &Path, key: &s
     }
 }
 
+/// An address. What stood there before may stay in a form that a new one may not have.
+pub(crate) fn ip(errors: &mut Errors, path: &Path, text: &str, before: &[String]) {
+    let known = before.iter().any(|b| b == text);
+    problems(errors, path, text, if known { names::ip(text) } else { names::strict_ip(text) });
+}
+
+/// A network, with the same leniency.
+pub(crate) fn cidr(errors: &mut Errors, path: &Path, text: &str, before: &[String]) {
+    let known = before.iter().any(|b| b == text);
+    problems(errors, path, text, if known { names::cidr(text) } else { names::strict_cidr(text) });
+}
+
 /// The quantity at a place, when it is there and can be read.
 pub(crate) fn quantity(value: Option<&Value>) -> Option<Quantity> {
     Quantity::from_value(value?).ok()

@@ -144,6 +144,30 @@ pub fn dns1123_subdomain(text: &str) -> Problems {
     problems
 }
 
+/// A subdomain in which parts may have underscores, as in names of services that a resolver looks for.
+pub fn underscored_subdomain(text: &str) -> Problems {
+    const LABEL: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    let is_label = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part).as_bytes();
+        part.first().is_some_and(|b| lower_alnum(*b))
+            && part.last().is_some_and(|b| lower_alnum(*b))
+            && part.iter().all(|b| lower_alnum(*b) || matches!(b, b'-' | b'_'))
+    };
+    let mut problems = Problems::new();
+    if text.len() > DNS1123_SUBDOMAIN_MAX {
+        problems.push(max_length(DNS1123_SUBDOMAIN_MAX));
+    }
+    if !text.split('.').all(is_label) {
+        problems.push(regex_message(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', \
+             and must start and end with an alphanumeric character",
+            &format!("{LABEL}(\\.{LABEL})*"),
+            &["example.com"],
+        ));
+    }
+    problems
+}
+
 /// A subdomain whose first part is `*`.
 pub fn wildcard_dns1123_subdomain(text: &str) -> Problems {
     let mut problems = Problems::new();
@@ -377,6 +401,54 @@ pub fn cidr(text: &str) -> Problems {
     vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()]
 }
 
+/// An address as [`ip`], in no form that programs read differently.
+pub fn strict_ip(text: &str) -> Problems {
+    let problems = ip(text);
+    if problems.is_empty() {
+        return ambiguous_ip(text).into_iter().map(String::from).collect();
+    }
+    problems
+}
+
+/// What makes programs differ over an address that can be read.
+fn ambiguous_ip(text: &str) -> Option<&'static str> {
+    if has_leading_zeros(text) {
+        return Some("must not have leading 0s");
+    }
+    let mapped = text.contains(':') && parse_ip(text).is_some_and(|ip| ip.is_ipv4());
+    mapped.then_some("must not be an IPv4-mapped IPv6 address")
+}
+
+/// Whether a number of the dotted part starts with a zero that says nothing.
+fn has_leading_zeros(address: &str) -> bool {
+    let dotted = address.rsplit(':').next().unwrap_or_default();
+    dotted.contains('.') && dotted.split('.').any(|octet| octet.len() > 1 && octet.starts_with('0'))
+}
+
+/// A network as [`cidr`], in no form that programs read differently.
+pub fn strict_cidr(text: &str) -> Problems {
+    let Some((address, length)) = parse_cidr(text) else { return cidr(text) };
+    let (address_text, length_text) = text.split_once('/').unwrap_or_default();
+    let why = if has_leading_zeros(address_text) || (length_text.len() > 1 && length_text.starts_with('0')) {
+        "must not have leading 0s in IP or prefix length"
+    } else if address_text.contains(':') && address.is_ipv4() {
+        "must not have an IPv4-mapped IPv6 address"
+    } else if has_bits_beyond(address, length) {
+        "must not have bits set beyond the prefix length"
+    } else {
+        return Problems::new();
+    };
+    vec![why.into()]
+}
+
+fn has_bits_beyond(address: IpAddr, length: u8) -> bool {
+    let (bits, width) = match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, u32::from(length)),
+        IpAddr::V6(v6) => (v6.to_bits(), u32::from(length)),
+    };
+    bits.checked_shl(width).is_some_and(|rest| rest != 0)
+}
+
 /// Reads an address as upstream's `ParseIPSloppy` does: leading zeros in IPv4 are ignored, zones are refused, and an
 /// IPv4 address in IPv6 form is IPv4.
 pub fn parse_ip(text: &str) -> Option<IpAddr> {
@@ -433,6 +505,30 @@ mod tests {
     #[track_caller]
     fn check(problems: Problems, expected: &[&str]) {
         assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn addresses_are_not_ambiguous() {
+        check(strict_ip("10.0.0.1"), &[]);
+        check(strict_ip("fd00::1"), &[]);
+        check(strict_ip("x"), &["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]);
+        check(strict_ip("10.00.0.1"), &["must not have leading 0s"]);
+        check(strict_ip("::ffff:1.2.3.4"), &["must not be an IPv4-mapped IPv6 address"]);
+        check(strict_cidr("10.0.0.0/8"), &[]);
+        check(strict_cidr("fd00::/64"), &[]);
+        check(strict_cidr("0.0.0.0/0"), &[]);
+        check(strict_cidr("x"), &["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]);
+        check(strict_cidr("10.0.0.0/08"), &["must not have leading 0s in IP or prefix length"]);
+        check(strict_cidr("::ffff:10.0.0.0/104"), &["must not have an IPv4-mapped IPv6 address"]);
+        check(strict_cidr("10.0.0.1/8"), &["must not have bits set beyond the prefix length"]);
+        check(strict_cidr("fd00::1/64"), &["must not have bits set beyond the prefix length"]);
+    }
+
+    #[test]
+    fn subdomains_with_underscores() {
+        check(underscored_subdomain("_tcp.a_b.c"), &[]);
+        assert_eq!(underscored_subdomain("a_.b").len(), 1);
+        assert_eq!(underscored_subdomain("").len(), 1);
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn readable(request: &str) -> Result<(), &'static str> {
         .map_err(|_| "asn1: syntax error: data truncated")
 }
 
-fn signer_name(errors: &mut Errors, signer: &str, path: &Path) {
+pub(in crate::strategy) fn signer_name(errors: &mut Errors, signer: &str, path: &Path) {
     if signer.is_empty() {
         errors.push(FieldError::required(path, ""));
         return;

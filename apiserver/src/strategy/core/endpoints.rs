@@ -4,7 +4,7 @@ use apimachinery::{FieldError, Path, Value, names};
 
 use super::service::special_ip;
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{Errors, optional_name, port, problems};
+use crate::strategy::check::{self, Errors, optional_name, port, problems};
 use crate::values::text;
 
 #[derive(Debug)]
@@ -16,19 +16,28 @@ impl Strategy for Endpoints {
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::new();
-        for (at, subset) in object.array_at(&["subsets"]).iter().enumerate() {
-            validate_subset(&mut errors, subset, &Path::new("subsets").index(at));
-        }
-        errors
+        validate(object, &[])
     }
 
-    fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
-        self.validate_create(ctx, object)
+    fn validate_update(&self, _ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+        let lists = |subset: &'_ Value| -> Vec<String> {
+            let all = ["addresses", "notReadyAddresses"].into_iter().flat_map(|l| subset.array_at(&[l]));
+            all.map(|address| text(address, &["ip"]).to_owned()).collect()
+        };
+        let before: Vec<String> = old.array_at(&["subsets"]).iter().flat_map(lists).collect();
+        validate(object, &before)
     }
 }
 
-fn validate_subset(errors: &mut Errors, subset: &Value, path: &Path) {
+fn validate(object: &Value, before: &[String]) -> Errors {
+    let mut errors = Errors::new();
+    for (at, subset) in object.array_at(&["subsets"]).iter().enumerate() {
+        validate_subset(&mut errors, subset, &Path::new("subsets").index(at), before);
+    }
+    errors
+}
+
+fn validate_subset(errors: &mut Errors, subset: &Value, path: &Path, before: &[String]) {
     let lists = ["addresses", "notReadyAddresses"];
     if lists.iter().all(|l| subset.array_at(&[l]).is_empty()) {
         errors.push(FieldError::required(path, "must specify `addresses` or `notReadyAddresses`"));
@@ -37,9 +46,11 @@ fn validate_subset(errors: &mut Errors, subset: &Value, path: &Path) {
         for (at, address) in subset.array_at(&[list]).iter().enumerate() {
             let path = path.child(list).index(at);
             let ip = text(address, &["ip"]);
-            problems(errors, &path.child("ip"), ip, names::ip(ip));
+            check::ip(errors, &path.child("ip"), ip, before);
             optional_name(errors, address, &path, "hostname", names::dns1123_label);
-            optional_name(errors, address, &path, "nodeName", names::dns1123_subdomain);
+            if let Some(node) = address.get("nodeName").and_then(Value::as_str) {
+                problems(errors, &path.child("nodeName"), node, names::dns1123_subdomain(node));
+            }
             special_ip(errors, ip, &path.child("ip"));
         }
     }

@@ -5,7 +5,7 @@ use apimachinery::{FieldError, Path, Value, names};
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::Errors;
 use crate::value;
-use crate::values::{meta, string_list};
+use crate::values::{meta, string_list, text};
 
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -42,12 +42,32 @@ impl Strategy for Namespace {
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
-        finalizers(object)
+        finalizers(object, false)
     }
 
-    fn validate_update(&self, _ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
-        finalizers(object)
+    fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
+        match ctx.subresource {
+            "finalize" => finalizers(object, true),
+            "status" => phase(object),
+            _ => Errors::new(),
+        }
     }
+}
+
+/// A namespace is on its way out exactly when it has been deleted.
+fn phase(object: &Value) -> Errors {
+    let phase = text(object, &["status", "phase"]);
+    let deleted = !meta(object, "deletionTimestamp").is_empty();
+    let (expected, why) = if deleted {
+        ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    } else {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    };
+    if phase == expected {
+        return Errors::new();
+    }
+    // Upstream writes this path with a capital.
+    vec![FieldError::invalid(&Path::new("status").child("Phase"), phase, why)]
 }
 
 /// The label by which selectors find a namespace.
@@ -58,10 +78,12 @@ fn label(object: &mut Value) {
     }
 }
 
-fn finalizers(object: &Value) -> Errors {
+/// Upstream tells which one it is only where they are all that is sent.
+fn finalizers(object: &Value, with_index: bool) -> Errors {
     let mut errors = Errors::new();
     for (at, name) in string_list(object.at(&["spec", "finalizers"])).into_iter().enumerate() {
-        let path = Path::new("spec").child("finalizers").index(at);
+        let path = Path::new("spec").child("finalizers");
+        let path = if with_index { path.index(at) } else { path };
         crate::strategy::check::problems(&mut errors, &path, &name, names::qualified_name(&name));
         if !name.contains('/') && name != "kubernetes" && name != "foregroundDeletion" && name != "orphan" {
             let why = "name is neither a standard finalizer name nor is it fully qualified";

@@ -4,16 +4,22 @@
 //! their selectors. Updates of the main resource may change what upstream lets change; binding, ephemeral containers,
 //! resizing and status have rules of their own.
 
+mod annotations;
 mod container;
 mod env;
+mod mounts;
 mod probe;
-mod resources;
-mod scheduling;
+mod projected;
+pub(in crate::strategy) mod resources;
+pub(in crate::strategy) mod scheduling;
 mod security;
+pub(in crate::strategy) mod source;
 pub(in crate::strategy) mod spec;
+mod status;
 mod update;
-pub(in crate::strategy) mod volume;
+mod volume;
 pub(in crate::strategy) mod warnings;
+mod windows;
 
 use apimachinery::{FieldError, Path, Value};
 
@@ -55,8 +61,8 @@ impl Strategy for Pod {
     }
 
     fn prepare_update(&self, ctx: &StrategyContext<'_>, pod: &mut Value, old: &Value) {
-        if ctx.subresource == "status" {
-            // What the pod asks for decides this, nobody else.
+        if ctx.subresource == "status" && text(pod, &["status", "qosClass"]).is_empty() {
+            // A kubelet may leave it out; what else it says is for validation to refuse.
             if let Some(class) = old.at(&["status", "qosClass"]) {
                 pod.set_at(&["status", "qosClass"], class.clone());
             }
@@ -75,6 +81,7 @@ impl Strategy for Pod {
             let why = "cannot be set until all schedulingGates have been cleared";
             errors.push(FieldError::forbidden(&spec.child("nodeName"), why));
         }
+        annotations::agree_with_fields(&mut errors, pod.get("metadata"), pod.get("spec"), &spec);
         errors
     }
 
@@ -83,10 +90,23 @@ impl Strategy for Pod {
         match ctx.subresource {
             // Bindings and evictions have been checked by who made them.
             "binding" | "eviction" => {}
-            "status" => update::status(&mut errors, pod, old),
+            "status" => status::validate(&mut errors, pod, old),
+            "ephemeralcontainers" | "resize" if annotations::is_mirror(old) => {
+                let why = if ctx.subresource == "resize" {
+                    "static pods cannot be resized"
+                } else {
+                    "static pods do not support ephemeral containers"
+                };
+                errors.push(FieldError::forbidden(&Path::new(""), why));
+            }
             "ephemeralcontainers" => {
                 errors = validated(pod);
+                let path = Path::new("metadata").child("annotations");
+                annotations::validate_update(&mut errors, pod, old, &path);
                 update::ephemeral_containers(&mut errors, pod, old);
+            }
+            "resize" if text(old, &["spec", "os", "name"]) == "windows" => {
+                errors.push(FieldError::forbidden(&Path::new(""), "windows pods cannot be resized"));
             }
             "resize" => {
                 errors = validated(pod);
@@ -94,6 +114,8 @@ impl Strategy for Pod {
             }
             _ => {
                 errors = validated(pod);
+                let path = Path::new("metadata").child("annotations");
+                annotations::validate_update(&mut errors, pod, old, &path);
                 update::validate(&mut errors, pod, old);
             }
         }
@@ -123,10 +145,33 @@ impl Strategy for Pod {
 fn validated(pod: &Value) -> Errors {
     let mut errors = Errors::new();
     let spec = Path::new("spec");
+    let path = Path::new("metadata").child("annotations");
+    annotations::validate(&mut errors, pod.get("metadata"), pod.get("spec"), &path);
     spec::validate(&mut errors, pod.get("spec"), &spec, meta(pod, "name"));
+    tokens_without_account(&mut errors, pod, &spec);
     container::only_for_pods(&mut errors, pod.get("spec").unwrap_or(&Value::NULL), &spec);
-    conflicting_keys(&mut errors, pod, &spec);
     errors
+}
+
+/// A token is that of an account. A template leaves the account to the defaults of the pods made from it.
+fn tokens_without_account(errors: &mut Errors, pod: &Value, path: &Path) {
+    if !text(pod, &["spec", "serviceAccountName"]).is_empty() {
+        return;
+    }
+    for (at, volume) in pod.array_at(&["spec", "volumes"]).iter().enumerate() {
+        let path = path.child("volumes").index(at).child("projected").child("sources");
+        for (at, source) in volume.array_at(&["projected", "sources"]).iter().enumerate() {
+            if source.get("serviceAccountToken").is_some() {
+                let why = "must not be specified when serviceAccountName is not set";
+                errors.push(FieldError::forbidden(&path.index(at).child("serviceAccountToken"), why));
+            }
+        }
+    }
+}
+
+/// Whether a path leads into a template: only a pod has its spec at the top.
+fn in_template(path: &Path) -> bool {
+    path.to_string().split('.').take(3).any(|part| matches!(part, "template" | "jobTemplate"))
 }
 
 /// The deprecated `serviceAccount` says what `serviceAccountName` says.
@@ -138,24 +183,6 @@ fn mirror_account(pod: &mut Value) {
         pod.set_at(&["spec", "serviceAccountName"], name.as_str());
         pod.set_at(&["spec", "serviceAccount"], name);
     }
-}
-
-/// Keys that a selector names twice, by itself and by `matchLabelKeys`.
-fn conflicting_keys(errors: &mut Errors, pod: &Value, path: &Path) {
-    let why = "exists in both matchLabelKeys and labelSelector";
-    let mut report = |list: &[Value], path: &Path| {
-        for (at, term) in list.iter().enumerate() {
-            for (key_at, key) in scheduling::selects_twice(term) {
-                errors.push(FieldError::invalid(&path.index(at).index(key_at), key, why));
-            }
-        }
-    };
-    for kind in ["podAffinity", "podAntiAffinity"] {
-        let list = "requiredDuringSchedulingIgnoredDuringExecution";
-        let terms = pod.array_at(&["spec", "affinity", kind, list]);
-        report(terms, &path.child("affinity").child(kind).child(list));
-    }
-    report(pod.array_at(&["spec", "topologySpreadConstraints"]), &path.child("topologySpreadConstraints"));
 }
 
 #[cfg(test)]

@@ -113,7 +113,9 @@ fn of_type(errors: &mut Errors, object: &Value, path: &Path) {
         "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
             need(&["username", "password"]);
         }
-        "kubernetes.io/ssh-auth" => need(&["ssh-privatekey"]),
+        "kubernetes.io/ssh-auth" if text(object, &["data", "ssh-privatekey"]).is_empty() => {
+            errors.push(FieldError::required(&path.key("ssh-privatekey"), ""));
+        }
         "kubernetes.io/tls" => need(&["tls.crt", "tls.key"]),
         _ => {}
     }
@@ -143,7 +145,7 @@ impl<E> NotAnObject for Result<Value, E> {
 }
 
 /// Go's text for the commonest ways in which this is no JSON.
-fn json_error(bytes: &[u8]) -> String {
+pub(in crate::strategy) fn json_error(bytes: &[u8]) -> String {
     match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
         None => "unexpected end of JSON input".into(),
         Some(b'{') => "unexpected end of JSON input".into(),

@@ -4,13 +4,14 @@
 //! form, what it left out of an update is kept, what another type does not have is dropped.
 
 mod fields;
+mod update;
 
 use apimachinery::{FieldError, Path, Value, names};
 
-use crate::alloc::{HEADLESS, may_have_node_ports, needs_cluster_ip, needs_health_check_port};
+use crate::alloc::{HEADLESS, may_have_node_ports, needs_health_check_port};
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{Errors, one_of, optional_name, port, port_or_name, problems};
-use crate::values::{string_list, strings, text};
+use crate::strategy::check::{self, Errors, one_of, optional_name, port, port_or_name, problems};
+use crate::values::{annotation, string_list, strings, text};
 
 #[derive(Debug)]
 pub struct Service;
@@ -38,7 +39,7 @@ impl Strategy for Service {
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, service: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        validate(&mut errors, service);
+        validate(&mut errors, service, None);
         errors
     }
 
@@ -61,39 +62,15 @@ impl Strategy for Service {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, service: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        if ctx.subresource.is_empty() {
-            unchangeable(&mut errors, service, old);
-            validate(&mut errors, service);
+        match ctx.subresource {
+            "" => {
+                update::validate(&mut errors, service, old);
+                validate(&mut errors, service, Some(old));
+            }
+            "status" => balancer_status(&mut errors, service, old),
+            _ => {}
         }
         errors
-    }
-}
-
-fn unchangeable(errors: &mut Errors, service: &Value, old: &Value) {
-    let spec = Path::new("spec");
-    let ips = |service: &Value| string_list(service.at(&["spec", "clusterIPs"]));
-    if needs_cluster_ip(service) && needs_cluster_ip(old) {
-        let (now, before) = (ips(service), ips(old));
-        for at in 0..before.len().min(now.len()) {
-            if now[at] != before[at] {
-                let field = spec.child("clusterIPs").index(at);
-                errors.push(FieldError::invalid(&field, strings(&now), "may not change once set"));
-            }
-        }
-    }
-    let is_balancer = |service: &Value| text(service, &["spec", "type"]) == "LoadBalancer";
-    let class = |service: &Value| service.at(&["spec", "loadBalancerClass"]).cloned();
-    if is_balancer(service) && is_balancer(old) && class(service) != class(old) {
-        let shown = class(service).unwrap_or_default();
-        errors.push(FieldError::invalid(&spec.child("loadBalancerClass"), shown, "may not change once set"));
-    }
-    let check_port = |service: &Value| service.i64_at(&["spec", "healthCheckNodePort"]).unwrap_or(0);
-    if needs_health_check_port(service)
-        && needs_health_check_port(old)
-        && check_port(old) != 0
-        && check_port(service) != check_port(old)
-    {
-        errors.push(FieldError::forbidden(&spec.child("healthCheckNodePort"), "field is immutable"));
     }
 }
 
@@ -102,7 +79,8 @@ fn is_headless(service: &Value) -> bool {
         || string_list(service.at(&["spec", "clusterIPs"])).first().is_some_and(|ip| ip == HEADLESS)
 }
 
-fn validate(errors: &mut Errors, service: &Value) {
+fn validate(errors: &mut Errors, service: &Value, old: Option<&Value>) {
+    topology_annotations(errors, service);
     let path = Path::new("spec");
     let empty = Value::object();
     let spec = service.get("spec").unwrap_or(&empty);
@@ -113,16 +91,7 @@ fn validate(errors: &mut Errors, service: &Value) {
         errors.push(FieldError::required(&path.child("ports"), ""));
     }
     match kind {
-        "LoadBalancer" => {
-            for (at, port) in ports.iter().enumerate() {
-                if port.i64_at(&["port"]) == Some(10_250) {
-                    let why = "may not expose port 10250 externally since it is used by kubelet";
-                    errors.push(FieldError::invalid(&path.child("ports").index(at), 10_250, why));
-                }
-            }
-            not_headless(errors, headless, &path, kind);
-        }
-        "NodePort" => not_headless(errors, headless, &path, kind),
+        "LoadBalancer" | "NodePort" => not_headless(errors, headless, &path, kind),
         "ExternalName" => external_name(errors, spec, &path),
         _ => {}
     }
@@ -134,8 +103,9 @@ fn validate(errors: &mut Errors, service: &Value) {
         errors.extend(apimachinery::meta::validate_labels(selector, &path.child("selector")));
     }
     affinity(errors, spec, &path);
-    cluster_ips(errors, spec, &path, headless);
-    external_ips(errors, spec, &path);
+    let before = |key: &str| string_list(old.and_then(|old| old.at(&["spec", key])));
+    cluster_ips(errors, spec, &path, headless, &before("clusterIPs"));
+    external_ips(errors, spec, &path, &before("externalIPs"));
     if kind.is_empty() {
         errors.push(FieldError::required(&path.child("type"), ""));
     } else {
@@ -150,8 +120,22 @@ fn validate(errors: &mut Errors, service: &Value) {
         }
     }
     duplicates(errors, ports, &path.child("ports"));
+    source_ranges(errors, service, kind, old);
     load_balancer(errors, spec, &path, kind);
     traffic(errors, service, spec, &path);
+}
+
+/// The annotation had another name: where both are, they agree.
+fn topology_annotations(errors: &mut Errors, service: &Value) {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    if let (Some(hints), Some(mode)) = (annotation(service, HINTS), annotation(service, MODE))
+        && hints != mode
+    {
+        let path = Path::new("metadata").child("annotations").key(MODE);
+        let why = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(FieldError::invalid(&path, mode, &why));
+    }
 }
 
 fn not_headless(errors: &mut Errors, headless: bool, path: &Path, kind: &str) {
@@ -207,6 +191,9 @@ fn service_port<'a>(
     optional_name(errors, value, path, "appProtocol", names::qualified_name);
 }
 
+/// A day.
+const AFFINITY_SECS_MAX: i64 = 86_400;
+
 fn affinity(errors: &mut Errors, spec: &Value, path: &Path) {
     if text(spec, &["sessionAffinity"]).is_empty() {
         errors.push(FieldError::required(&path.child("sessionAffinity"), ""));
@@ -215,25 +202,29 @@ fn affinity(errors: &mut Errors, spec: &Value, path: &Path) {
     }
     if text(spec, &["sessionAffinity"]) == "ClientIP" {
         let path = path.child("sessionAffinityConfig");
-        match spec.at(&["sessionAffinityConfig", "clientIP", "timeoutSeconds"]).and_then(Value::as_i64) {
-            None => {
-                let why = "when session affinity type is ClientIP";
-                errors.push(FieldError::required(&path, why));
-            }
-            Some(seconds) if !(1..=86_400).contains(&seconds) => {
-                let field = path.child("clientIP").child("timeoutSeconds");
-                errors.push(FieldError::invalid(
-                    &field,
-                    seconds,
-                    "must be greater than 0 and less than 86400",
-                ));
+        let config = spec.get("sessionAffinityConfig");
+        let client = config.and_then(|c| c.get("clientIP"));
+        let seconds = client.and_then(|c| c.i64_at(&["timeoutSeconds"]));
+        let missing = match (config, client) {
+            (None, _) => path,
+            (_, None) => path.child("clientIP"),
+            _ => path.child("clientIP").child("timeoutSeconds"),
+        };
+        match seconds {
+            None => errors.push(FieldError::required(&missing, "when session affinity type is ClientIP")),
+            Some(seconds) if !(1..=AFFINITY_SECS_MAX).contains(&seconds) => {
+                let why = format!("must be greater than 0 and less than {AFFINITY_SECS_MAX}");
+                errors.push(FieldError::invalid(&missing, seconds, &why));
             }
             Some(_) => {}
         }
+    } else if text(spec, &["sessionAffinity"]) == "None" && spec.get("sessionAffinityConfig").is_some() {
+        let why = "must not be set when session affinity is None";
+        errors.push(FieldError::forbidden(&path.child("sessionAffinityConfig"), why));
     }
 }
 
-fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool) {
+fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool, before: &[String]) {
     if text(spec, &["type"]) == "ExternalName" {
         return;
     }
@@ -243,6 +234,10 @@ fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool) {
     let first = text(spec, &["clusterIP"]);
     match ips.first() {
         None if !first.is_empty() => errors.push(FieldError::required(&list, "")),
+        Some(_) if first.is_empty() => {
+            let why = "must be empty when `clusterIP` is not specified";
+            errors.push(FieldError::invalid(&list, strings(&ips), why));
+        }
         Some(ip) if ip != first => {
             errors.push(FieldError::invalid(&list, strings(&ips), "first value must match `clusterIP`"));
         }
@@ -274,19 +269,18 @@ fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool) {
             }
             continue;
         }
-        let found = names::ip(ip);
-        bad |= !found.is_empty();
-        problems(errors, &list.index(at), ip, found);
+        let n_errors = errors.len();
+        check::ip(errors, &list.index(at), ip, before);
+        bad |= errors.len() > n_errors;
+    }
+    if ips.len() > 2 {
+        errors.push(FieldError::invalid(&list, strings(&ips), "may only hold up to 2 values"));
     }
     if bad {
         return;
     }
     let of = |ip: &str| names::parse_ip(ip).map(|ip| if ip.is_ipv4() { "IPv4" } else { "IPv6" });
-    if ips.len() > 2 {
-        errors.push(FieldError::invalid(&list, strings(&ips), "may only hold up to 2 values"));
-    } else if let [a, b] = ips.as_slice()
-        && of(a) == of(b)
-    {
+    if ips.len() > 1 && ips.iter().all(|ip| of(ip) == of(&ips[0])) {
         let why = "may specify no more than one IP for each IP family";
         errors.push(FieldError::invalid(&list, strings(&ips), why));
     }
@@ -300,14 +294,13 @@ fn cluster_ips(errors: &mut Errors, spec: &Value, path: &Path, headless: bool) {
     }
 }
 
-fn external_ips(errors: &mut Errors, spec: &Value, path: &Path) {
+fn external_ips(errors: &mut Errors, spec: &Value, path: &Path, before: &[String]) {
     for (at, ip) in string_list(spec.get("externalIPs")).iter().enumerate() {
         let path = path.child("externalIPs").index(at);
-        let found = names::ip(ip);
-        if found.is_empty() {
+        let n_errors = errors.len();
+        check::ip(errors, &path, ip, before);
+        if errors.len() == n_errors {
             special_ip(errors, ip, &path);
-        } else {
-            problems(errors, &path, ip, found);
         }
     }
 }
@@ -351,52 +344,77 @@ fn duplicates(errors: &mut Errors, ports: &[Value], list: &Path) {
                 continue;
             }
             let protocol = text(value, &["protocol"]);
-            if seen.contains(&(protocol, number)) {
-                let (port, node) = if key == "port" { (number, 0) } else { (0, number) };
+            if seen.contains(&(protocol, number)) && key == "nodePort" {
+                errors.push(FieldError::duplicate(&list.index(at).child(key), number));
+            } else if seen.contains(&(protocol, number)) {
                 let shown = crate::value!({
                     "Name": "",
                     "Protocol": (protocol),
                     "AppProtocol": null,
-                    "Port": (port),
+                    "Port": (number),
                     "TargetPort": 0,
-                    "NodePort": (node),
+                    "NodePort": 0,
                 });
-                let path = list.index(at);
-                let path = if key == "nodePort" { path.child("nodePort") } else { path };
-                errors.push(FieldError::duplicate(&path, shown));
+                errors.push(FieldError::duplicate(&list.index(at), shown));
             }
             seen.push((protocol, number));
         }
     }
 }
 
-fn load_balancer(errors: &mut Errors, spec: &Value, path: &Path, kind: &str) {
-    let only = "may only be used when `type` is 'LoadBalancer'";
-    let ranges = string_list(spec.get("loadBalancerSourceRanges"));
-    if !ranges.is_empty() {
+const ONLY_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
+
+/// From where traffic is let in, by the field or the annotation that was there before it.
+fn source_ranges(errors: &mut Errors, service: &Value, kind: &str, old: Option<&Value>) {
+    const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let of_field = |service: &Value| -> Vec<String> {
+        let ranges = string_list(service.at(&["spec", "loadBalancerSourceRanges"]));
+        ranges.iter().map(|range| range.trim().to_owned()).collect()
+    };
+    let of_annotation = |service: &Value| -> Vec<String> {
+        let value = annotation(service, ANNOTATION).unwrap_or_default().trim();
+        value.split(',').map(|range| range.trim().to_owned()).filter(|_| !value.is_empty()).collect()
+    };
+    let (by_field, path) = if of_field(service).is_empty() {
+        (false, Path::new("metadata").child("annotations").key(ANNOTATION))
+    } else {
         // Upstream writes this path with a capital.
-        let list = path.child("LoadBalancerSourceRanges");
-        if kind != "LoadBalancer" {
-            errors.push(FieldError::forbidden(&list, only));
-        }
-        for (at, range) in ranges.iter().enumerate() {
-            problems(errors, &list.index(at), range, names::cidr(range.trim()));
-        }
+        (true, Path::new("spec").child("LoadBalancerSourceRanges"))
+    };
+    if !by_field && annotation(service, ANNOTATION).is_none() {
+        return;
     }
+    if kind != "LoadBalancer" {
+        errors.push(FieldError::forbidden(&path, ONLY_BALANCERS));
+    }
+    let ranges = |service: &Value| if by_field { of_field(service) } else { of_annotation(service) };
+    let before = old.map(ranges).unwrap_or_default();
+    for (at, range) in ranges(service).iter().enumerate() {
+        let path = if by_field { path.index(at) } else { path.clone() };
+        check::cidr(errors, &path, range, &before);
+    }
+}
+
+fn load_balancer(errors: &mut Errors, spec: &Value, path: &Path, kind: &str) {
     if spec.get("allocateLoadBalancerNodePorts").is_some() != (kind == "LoadBalancer") {
-        let field = path.child("allocateLoadBalancerNodePorts");
         if kind == "LoadBalancer" {
-            errors.push(FieldError::required(&field, ""));
+            // Upstream leaves the spec out of this path.
+            errors.push(FieldError::required(&Path::new("allocateLoadBalancerNodePorts"), ""));
         } else {
-            errors.push(FieldError::forbidden(&field, only));
+            let field = path.child("allocateLoadBalancerNodePorts");
+            errors.push(FieldError::forbidden(&field, ONLY_BALANCERS));
         }
     }
+    balancer_class(errors, spec, path, kind);
+}
+
+fn balancer_class(errors: &mut Errors, spec: &Value, path: &Path, kind: &str) {
     if let Some(class) = spec.get("loadBalancerClass").and_then(Value::as_str) {
         let field = path.child("loadBalancerClass");
         if kind == "LoadBalancer" {
             problems(errors, &field, class, names::qualified_name(class));
         } else {
-            errors.push(FieldError::forbidden(&field, only));
+            errors.push(FieldError::forbidden(&field, ONLY_BALANCERS));
         }
     }
 }
@@ -416,10 +434,16 @@ fn traffic(errors: &mut Errors, service: &Value, spec: &Value, path: &Path) {
         let why = "may only be set for externally-accessible services";
         errors.push(FieldError::invalid(&field, policy, why));
     }
-    let check = spec.i64_at(&["healthCheckNodePort"]).unwrap_or(0);
-    if check != 0 && !needs_health_check_port(service) {
-        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.push(FieldError::invalid(&path.child("healthCheckNodePort"), check, why));
+    let number = spec.i64_at(&["healthCheckNodePort"]).unwrap_or(0);
+    let field = path.child("healthCheckNodePort");
+    if !needs_health_check_port(service) {
+        if number != 0 {
+            let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.push(FieldError::invalid(&field, number, why));
+        }
+    } else if number != 0 {
+        // None yet: the server takes one after this.
+        port(errors, &field, number);
     }
     if spec.get("internalTrafficPolicy").is_some() {
         one_of(errors, spec, path, "internalTrafficPolicy", &["Cluster", "Local"]);
@@ -427,6 +451,46 @@ fn traffic(errors: &mut Errors, service: &Value, spec: &Value, path: &Path) {
     if spec.get("trafficDistribution").is_some() {
         let supported = ["PreferClose", "PreferSameZone", "PreferSameNode"];
         one_of(errors, spec, path, "trafficDistribution", &supported);
+    }
+}
+
+/// Where a load balancer is reached.
+fn balancer_status(errors: &mut Errors, service: &Value, old: &Value) {
+    let path = Path::new("status").child("loadBalancer").child("ingress");
+    let all = service.array_at(&["status", "loadBalancer", "ingress"]);
+    let before = old.array_at(&["status", "loadBalancer", "ingress"]);
+    let before: Vec<String> = before.iter().map(|i| text(i, &["ip"]).to_owned()).collect();
+    if text(service, &["spec", "type"]) != "LoadBalancer" {
+        if !all.is_empty() {
+            let why = "may only be used when `spec.type` is 'LoadBalancer'";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+        return;
+    }
+    for (at, ingress) in all.iter().enumerate() {
+        let path = path.index(at);
+        let (ip, host) = (text(ingress, &["ip"]), text(ingress, &["hostname"]));
+        if !ip.is_empty() {
+            check::ip(errors, &path.child("ip"), ip, &before);
+        }
+        let field = path.child("ipMode");
+        match (ingress.get("ipMode").is_some(), ip.is_empty()) {
+            (false, false) => {
+                errors.push(FieldError::required(&field, "must be specified when `ip` is set"));
+            }
+            (true, true) => {
+                errors.push(FieldError::forbidden(&field, "may not be specified when `ip` is not set"));
+            }
+            (true, false) => one_of(errors, ingress, &path, "ipMode", &["Proxy", "VIP"]),
+            (false, true) => {}
+        }
+        if !host.is_empty() {
+            let field = path.child("hostname");
+            problems(errors, &field, host, names::dns1123_subdomain(host));
+            if names::parse_ip(host).is_some() {
+                errors.push(FieldError::invalid(&field, host, "must be a DNS name, not an IP address"));
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use apimachinery::{FieldError, Path, Value, meta};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, immutable, one_of};
-use crate::strategy::core::pod::volume::csi_driver_name;
+use crate::strategy::core::pod::source::csi_driver_name;
 use crate::values::text;
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use apimachinery::{FieldError, Path, Value};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, not_negative, required, same};
-use crate::strategy::core::pod::{label_name, volume::csi_driver_name};
+use crate::strategy::core::pod::{label_name, source::csi_driver_name};
 use crate::strategy::internal_form;
 use crate::values::text;
 

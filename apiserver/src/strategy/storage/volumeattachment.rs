@@ -4,6 +4,7 @@ use apimachinery::{FieldError, Path, Value, names};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, IMMUTABLE, problems, required, same};
+use crate::strategy::core::persistentvolume;
 use crate::strategy::internal_form;
 use crate::values::text;
 
@@ -34,6 +35,15 @@ impl Strategy for VolumeAttachment {
             (Some(_), Some(_)) => {
                 let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
                 errors.push(FieldError::forbidden(&at, why));
+            }
+            (Some(inline), None) => {
+                let path = at.child("inlineVolumeSpec");
+                persistentvolume::validate_spec(
+                    &mut errors,
+                    inline,
+                    &path,
+                    persistentvolume::Context::Inline,
+                );
             }
             (None, None) => {
                 let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";

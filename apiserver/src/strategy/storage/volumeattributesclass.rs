@@ -5,7 +5,7 @@ use apimachinery::{FieldError, Path, Value};
 use super::storageclass::parameters;
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, same};
-use crate::strategy::core::pod::volume::csi_driver_name;
+use crate::strategy::core::pod::source::csi_driver_name;
 use crate::values::text;
 
 #[derive(Debug)]

@@ -2,14 +2,15 @@
 
 use apimachinery::{FieldError, Path, Value, names};
 
-use super::{env, probe, resources, security, volume};
+use super::{env, mounts, probe, resources, security};
 use crate::strategy::check::{Errors, one_of, optional_one_of, port, problems, required_name};
 use crate::values::text;
 
 /// What of the pod its containers are checked against.
 #[derive(Debug)]
 pub(super) struct PodContext<'a> {
-    pub(super) volumes: &'a [Value],
+    /// Those that can be mounted.
+    pub(super) volumes: Vec<&'a Value>,
     pub(super) claims: Vec<&'a str>,
     pub(super) grace: i64,
     pub(super) host_users: bool,
@@ -56,7 +57,7 @@ fn common(errors: &mut Errors, container: &Value, path: &Path, pod: &PodContext<
     }
     ports(errors, container, &path.child("ports"));
     env::validate(errors, container, path);
-    volume::mounts(errors, container, path, pod.volumes);
+    mounts::validate(errors, container, path, &pod.volumes);
     match text(container, &["imagePullPolicy"]) {
         "" => errors.push(FieldError::required(&path.child("imagePullPolicy"), "")),
         _ => one_of(errors, container, path, "imagePullPolicy", &["Always", "IfNotPresent", "Never"]),
@@ -117,10 +118,10 @@ fn host_ports(errors: &mut Errors, containers: &[Value], list: &Path) {
 
 fn resize_policy(errors: &mut Errors, container: &Value, path: &Path, restart_policy: &str) {
     let mut seen: Vec<&str> = Vec::new();
-    for policy in container.array_at(&["resizePolicy"]) {
+    for (at, policy) in container.array_at(&["resizePolicy"]).iter().enumerate() {
         let resource = text(policy, &["resourceName"]);
         if seen.contains(&resource) {
-            errors.push(FieldError::duplicate(path, resource));
+            errors.push(FieldError::duplicate(&path.index(at), resource));
         }
         seen.push(resource);
         match resource {
@@ -147,6 +148,10 @@ fn resize_policy(errors: &mut Errors, container: &Value, path: &Path, restart_po
     }
 }
 
+/// Rules of a container about its own restart, and exit codes of a rule.
+const RULES_MAX: usize = 20;
+const EXIT_CODES_MAX: usize = 255;
+
 /// A container's own restart policy and rules.
 fn restart(errors: &mut Errors, container: &Value, path: &Path) {
     let rules = container.array_at(&["restartPolicyRules"]);
@@ -156,12 +161,22 @@ fn restart(errors: &mut Errors, container: &Value, path: &Path) {
         errors.push(FieldError::required(&path.child("restartPolicy"), why));
     }
     let list = path.child("restartPolicyRules");
+    if rules.len() > RULES_MAX {
+        errors.push(FieldError::too_many(&list, rules.len(), RULES_MAX));
+    }
     for (at, rule) in rules.iter().enumerate() {
         let path = list.index(at);
         one_of(errors, rule, &path, "action", &["Restart", "RestartAllContainers"]);
         match rule.get("exitCodes") {
             None => errors.push(FieldError::required(&path.child("exitCodes"), "must be specified")),
-            Some(codes) => one_of(errors, codes, &path.child("exitCodes"), "operator", &["In", "NotIn"]),
+            Some(codes) => {
+                let path = path.child("exitCodes");
+                one_of(errors, codes, &path, "operator", &["In", "NotIn"]);
+                let n_values = codes.array_at(&["values"]).len();
+                if n_values > EXIT_CODES_MAX {
+                    errors.push(FieldError::too_many(&path.child("values"), n_values, EXIT_CODES_MAX));
+                }
+            }
         }
     }
 }
@@ -195,9 +210,18 @@ fn init<'a>(
     }
 }
 
-/// Fields that an ephemeral container may not have.
-const NOT_EPHEMERAL: [&str; 7] =
-    ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "resizePolicy"];
+/// Fields that an ephemeral container may not have, in the order of the internal type.
+const NOT_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
 
 fn ephemeral<'a>(
     errors: &mut Errors,
@@ -215,6 +239,7 @@ fn ephemeral<'a>(
     for (at, container) in spec.array_at(&["ephemeralContainers"]).iter().enumerate() {
         let path = list.index(at);
         common(errors, container, &path, pod);
+        trimmed_image(errors, container, &path);
         unique(errors, container, &path, seen);
         let target = text(container, &["targetContainerName"]);
         if !target.is_empty() && !targets.contains(&target) {
@@ -244,15 +269,37 @@ fn ephemeral<'a>(
 pub(super) fn only_for_pods(errors: &mut Errors, spec: &Value, path: &Path) {
     for list in ["containers", "initContainers"] {
         for (at, container) in spec.array_at(&[list]).iter().enumerate() {
-            let image = text(container, &["image"]);
-            if image.trim() != image {
-                let path = path.child(list).index(at).child("image");
-                errors.push(FieldError::invalid(
-                    &path,
-                    image,
-                    "must not have leading or trailing whitespace",
-                ));
-            }
+            trimmed_image(errors, container, &path.child(list).index(at));
         }
+    }
+}
+
+pub(super) fn trimmed_image(errors: &mut Errors, container: &Value, path: &Path) {
+    let image = text(container, &["image"]);
+    if image.trim() != image {
+        let why = "must not have leading or trailing whitespace";
+        errors.push(FieldError::invalid(&path.child("image"), image, why));
+    }
+}
+
+/// Whether a container that ended with a code is started again: by its own rules and policy, else the pod's.
+pub(super) fn restarts(container: Option<&Value>, pod_policy: &str, exit_code: i64) -> bool {
+    let own = container.map(|c| text(c, &["restartPolicy"])).unwrap_or_default();
+    let rules = container.map(|c| c.array_at(&["restartPolicyRules"])).unwrap_or_default();
+    let fits = |rule: &&Value| {
+        let listed = rule.array_at(&["exitCodes", "values"]).iter().any(|v| v.as_i64() == Some(exit_code));
+        match text(rule, &["exitCodes", "operator"]) {
+            "In" => listed,
+            "NotIn" => !listed,
+            _ => false,
+        }
+    };
+    if rules.iter().any(|rule| fits(&rule)) {
+        return true;
+    }
+    match if own.is_empty() { pod_policy } else { own } {
+        "Always" => true,
+        "OnFailure" => exit_code != 0,
+        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use apimachinery::{FieldError, Path, Value, names};
 
-use crate::strategy::check::{Errors, problems, quantity, required, required_name};
+use crate::strategy::check::{Errors, local_visible_path, problems, quantity, required, required_name};
 use crate::values::text;
 
 /// Fields that an environment variable may show.
@@ -20,26 +20,23 @@ const ENV_FIELDS: [&str; 9] = [
 /// Fields that a file of a downward API volume may show.
 const VOLUME_FIELDS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
-/// Every field label that a pod has, supported here or not.
-const FIELD_LABELS: [&str; 18] = [
+/// Field labels of pods that upstream can name here, supported or not.
+const FIELD_LABELS: [&str; 15] = [
     "metadata.annotations",
     "metadata.labels",
     "metadata.name",
     "metadata.namespace",
     "metadata.uid",
     "spec.host",
-    "spec.hostNetwork",
     "spec.nodeName",
     "spec.restartPolicy",
     "spec.schedulerName",
     "spec.serviceAccountName",
     "status.hostIP",
     "status.hostIPs",
-    "status.nominatedNodeName",
     "status.phase",
     "status.podIP",
     "status.podIPs",
-    "spec.unschedulable",
 ];
 const ENV_RESOURCES: [&str; 6] = [
     "limits.cpu",
@@ -102,6 +99,9 @@ fn value_from(errors: &mut Errors, variable: &Value, source: &Value, path: &Path
             required_name(errors, reference, &path, "key", names::config_map_key);
         }
     }
+    if let Some(reference) = source.get("fileKeyRef") {
+        file_key(errors, reference, &path.child("fileKeyRef"));
+    }
     if given == 0 {
         let why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         errors.push(FieldError::invalid(path, "", why));
@@ -124,62 +124,78 @@ fn field_ref(errors: &mut Errors, field: &Value, path: &Path, supported: &[&str]
         return;
     }
     let (version, label) = (text(field, &["apiVersion"]), text(field, &["fieldPath"]));
-    let path = path.child("fieldPath");
     let split = label.strip_suffix("']").and_then(|l| l.split_once("['"));
     let base = split.map_or(label, |(base, _)| base);
-    if version != "v1" {
-        let why = format!("error converting fieldPath: unsupported pod version: {version}");
-        errors.push(FieldError::invalid(&path, label, &why));
+    let subscripted = matches!(base, "metadata.annotations" | "metadata.labels");
+    let why = if version != "v1" {
+        format!("unsupported pod version: {version}")
+    } else if split.is_some() && !subscripted {
+        format!("field label does not support subscript: {label}")
     } else if !FIELD_LABELS.contains(&base) {
-        let why = format!("error converting fieldPath: field label not supported: {label}");
-        errors.push(FieldError::invalid(&path, label, &why));
-    } else if let Some((base, key)) = split {
-        match base {
-            "metadata.annotations" => {
-                problems(errors, &path, key, names::qualified_name(&key.to_ascii_lowercase()));
-            }
-            "metadata.labels" => problems(errors, &path, key, names::qualified_name(key)),
-            _ => errors.push(FieldError::invalid(&path, base, "does not support subscript")),
+        format!("field label not supported: {label}")
+    } else {
+        String::new()
+    };
+    if !why.is_empty() {
+        let why = format!("error converting fieldPath: {why}");
+        errors.push(FieldError::invalid(&path.child("fieldPath"), label, &why));
+        return;
+    }
+    // The host is another name of the node.
+    let label = if label == "spec.host" { "spec.nodeName" } else { label };
+    match split {
+        // Upstream names the reference, not its path, as the place of a bad key.
+        Some(("metadata.annotations", key)) => {
+            let key = key.to_lowercase();
+            problems(errors, path, &key, names::qualified_name(&key));
         }
-    } else if !supported.contains(&label) {
-        errors.push(FieldError::not_supported(&path, label, supported));
+        Some((_, key)) => problems(errors, path, key, names::qualified_name(key)),
+        None if !supported.contains(&label) => {
+            errors.push(FieldError::not_supported(&path.child("fieldPath"), label, supported));
+        }
+        None => {}
     }
 }
 
+/// Units in which an amount of bytes is shown.
+const BYTE_UNITS: [&str; 13] =
+    ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+const CPU_UNITS: [&str; 2] = ["1m", "1"];
+
 pub(super) fn resource_ref(errors: &mut Errors, reference: &Value, path: &Path, of_volume: bool) {
-    if of_volume && required(errors, reference, path, "containerName").is_empty() {
-        return;
-    }
-    let resource = required(errors, reference, path, "resource");
-    if resource.is_empty() {
-        return;
-    }
-    let huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
-    if !huge && !ENV_RESOURCES.contains(&resource) {
+    let resource = text(reference, &["resource"]);
+    let (of, name) = resource.split_once('.').unwrap_or_default();
+    let huge = matches!(of, "limits" | "requests") && name.starts_with("hugepages-");
+    if of_volume && text(reference, &["containerName"]).is_empty() {
+        errors.push(FieldError::required(&path.child("containerName"), ""));
+    } else if resource.is_empty() {
+        errors.push(FieldError::required(&path.child("resource"), ""));
+    } else if !huge && !ENV_RESOURCES.contains(&resource) {
         errors.push(FieldError::not_supported(&path.child("resource"), resource, &ENV_RESOURCES));
     }
     let Some(divisor) = quantity(reference.get("divisor")).filter(|d| !d.is_zero()) else { return };
     let shown = divisor.to_string();
-    let (kind, allowed): (&str, &[&str]) = match resource.split_once('.').map_or("", |(_, r)| r) {
-        "cpu" => ("cpu", &["1m", "1"]),
-        "memory" => {
-            ("memory", &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"])
-        }
-        "ephemeral-storage" => (
-            "local ephemeral storage",
-            &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
-        ),
-        _ => return,
+    let what = match name {
+        _ if huge => "hugepages",
+        _ if !ENV_RESOURCES.contains(&resource) => return,
+        "ephemeral-storage" => "local ephemeral storage",
+        other => other,
     };
-    if !allowed.contains(&shown.as_str()) {
-        let why = if kind == "cpu" {
-            "only divisor's values 1m and 1 are supported with the cpu resource".to_owned()
-        } else {
-            format!(
-                "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the \
-                 {kind} resource"
-            )
-        };
+    let (fits, units) = if what == "cpu" {
+        (CPU_UNITS.contains(&shown.as_str()), CPU_UNITS.join(" and "))
+    } else {
+        (BYTE_UNITS.contains(&shown.as_str()), BYTE_UNITS.join(", "))
+    };
+    if !fits {
+        let why = format!("only divisor's values {units} are supported with the {what} resource");
         errors.push(FieldError::invalid(&path.child("divisor"), resource, &why));
     }
+}
+
+/// A variable that is read from a file of a volume.
+fn file_key(errors: &mut Errors, reference: &Value, path: &Path) {
+    required_name(errors, reference, path, "key", names::relaxed_env_var_name);
+    required_name(errors, reference, path, "volumeName", names::dns1123_label);
+    let file = required(errors, reference, path, "path");
+    local_visible_path(errors, &path.child("path"), file);
 }

@@ -29,7 +29,7 @@ pub(super) fn validate(errors: &mut Errors, container: &Value, path: &Path) {
 }
 
 fn validate_probe(errors: &mut Errors, probe: &Value, path: &Path) {
-    handler(errors, probe, path);
+    handler(errors, probe, path, None);
     for key in
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
     {
@@ -49,26 +49,13 @@ pub(super) fn lifecycle(errors: &mut Errors, container: &Value, path: &Path, gra
     let path = path.child("lifecycle");
     for key in ["postStart", "preStop"] {
         if let Some(hook) = lifecycle.get(key) {
-            handler(errors, hook, &path.child(key));
-            sleep(errors, hook, &path.child(key), grace);
+            handler(errors, hook, &path.child(key), Some(grace));
         }
     }
 }
 
-fn sleep(errors: &mut Errors, hook: &Value, path: &Path, grace: i64) {
-    // Only the first handler of a hook is looked at.
-    let first = HANDLERS.iter().find(|key| hook.get(key).is_some());
-    let Some(seconds) = hook.get("sleep").map(|s| s.i64_at(&["seconds"]).unwrap_or(0)) else { return };
-    if first == Some(&"sleep") && !(0..=grace).contains(&seconds) {
-        let why = format!(
-            "must be non-negative and less than terminationGracePeriodSeconds ({grace}). Enable AllowZeroSleep feature \
-             gate for zero sleep."
-        );
-        errors.push(FieldError::invalid(&path.child("sleep"), seconds, &why));
-    }
-}
-
-fn handler(errors: &mut Errors, value: &Value, path: &Path) {
+/// `grace` is the time within which a hook may sleep; a probe does not.
+fn handler(errors: &mut Errors, value: &Value, path: &Path, grace: Option<i64>) {
     let mut seen = 0;
     for key in HANDLERS {
         let Some(handler) = value.get(key) else { continue };
@@ -85,6 +72,14 @@ fn handler(errors: &mut Errors, value: &Value, path: &Path) {
             "httpGet" => http_get(errors, handler, &path),
             "tcpSocket" => port_or_name(errors, &path.child("port"), handler.get("port")),
             "grpc" => port(errors, &path.child("port"), handler.i64_at(&["port"]).unwrap_or(0)),
+            "sleep" => {
+                let seconds = handler.i64_at(&["seconds"]).unwrap_or(0);
+                if let Some(grace) = grace.filter(|grace| !(0..=*grace).contains(&seconds)) {
+                    let why =
+                        format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+                    errors.push(FieldError::invalid(&path, seconds, &why));
+                }
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use apimachinery::{FieldError, Path, Value, names, selector};
 
-use crate::strategy::check::{Errors, one_of, optional_one_of, problems, required_name};
+use crate::strategy::check::{Errors, one_of, optional_one_of, problems};
 use crate::value;
 use crate::values::{string_list, text};
 
@@ -20,7 +20,9 @@ pub(super) fn affinity(errors: &mut Errors, spec: &Value, path: &Path) {
             let path = path.child(PREFERRED).index(at);
             weight(errors, term, &path);
             let empty = Value::object();
-            node_selector_term(errors, term.get("preference").unwrap_or(&empty), &path.child("preference"));
+            // What is only preferred may name values that no label has.
+            let preference = term.get("preference").unwrap_or(&empty);
+            node_selector_term(errors, preference, &path.child("preference"), false);
         }
     }
     for key in ["podAffinity", "podAntiAffinity"] {
@@ -53,11 +55,11 @@ pub(in crate::strategy) fn node_selector(errors: &mut Errors, value: &Value, pat
         errors.push(FieldError::required(&path, "must have at least one node selector term"));
     }
     for (at, term) in terms.iter().enumerate() {
-        node_selector_term(errors, term, &path.index(at));
+        node_selector_term(errors, term, &path.index(at), true);
     }
 }
 
-fn node_selector_term(errors: &mut Errors, term: &Value, path: &Path) {
+fn node_selector_term(errors: &mut Errors, term: &Value, path: &Path, check_values: bool) {
     for (at, requirement) in term.array_at(&["matchExpressions"]).iter().enumerate() {
         let path = path.child("matchExpressions").index(at);
         let values = requirement.array_at(&["values"]);
@@ -90,7 +92,7 @@ fn node_selector_term(errors: &mut Errors, term: &Value, path: &Path) {
             }
         }
         label_name(errors, text(requirement, &["key"]), &path.child("key"));
-        if matches!(text(requirement, &["operator"]), "In" | "NotIn") {
+        if check_values {
             for (at, value) in values.iter().enumerate() {
                 let value = value.as_str().unwrap_or_default();
                 problems(errors, &field.index(at), value, names::label_value(value));
@@ -151,7 +153,7 @@ pub(in crate::strategy) fn label_selector(errors: &mut Errors, value: Option<&Va
     }
 }
 
-/// Keys that are merged into the selector: those that the client's selector already has are in conflict.
+/// Keys that are merged into the selector, which must be there and not name them by itself.
 fn match_label_keys(errors: &mut Errors, term: &Value, path: &Path) {
     for list in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = string_list(term.get(list));
@@ -160,23 +162,33 @@ fn match_label_keys(errors: &mut Errors, term: &Value, path: &Path) {
                 &path.child(list),
                 "must not be specified when labelSelector is not set",
             ));
+            continue;
         }
         for (at, key) in keys.iter().enumerate() {
             label_name(errors, key, &path.child(list).index(at));
         }
     }
-}
-
-/// Keys of `matchLabelKeys` that the selector names more than once: by itself, and merged in.
-pub(super) fn selects_twice(term: &Value) -> Vec<(usize, String)> {
-    let selector = term.get("labelSelector");
-    let times = |key: &str| {
-        let label = usize::from(selector.is_some_and(|s| s.at(&["matchLabels", key]).is_some()));
-        let expressions = selector.map(|s| s.array_at(&["matchExpressions"])).unwrap_or_default();
-        label + expressions.iter().filter(|e| text(e, &["key"]) == key).count()
-    };
-    let keys = string_list(term.get("matchLabelKeys"));
-    keys.into_iter().enumerate().filter(|(_, key)| times(key) > 1).collect()
+    let (keys, others) =
+        (string_list(term.get("matchLabelKeys")), string_list(term.get("mismatchLabelKeys")));
+    if let Some(selector) = term.get("labelSelector").filter(|_| !keys.is_empty()) {
+        let mut seen: Vec<&str> =
+            crate::strategy::check::members(selector.get("matchLabels")).iter().map(|(k, _)| *k).collect();
+        for expression in selector.array_at(&["matchExpressions"]) {
+            let key = text(expression, &["key"]);
+            // One expression is what the key itself became.
+            if let Some(at) = keys.iter().rposition(|k| k == key)
+                && seen.contains(&key)
+            {
+                let why = "exists in both matchLabelKeys and labelSelector";
+                errors.push(FieldError::invalid(&path.index(at), key, why));
+            }
+            seen.push(key);
+        }
+    }
+    for (at, key) in keys.iter().enumerate().filter(|(_, key)| others.contains(key)) {
+        let why = "exists in both matchLabelKeys and mismatchLabelKeys";
+        errors.push(FieldError::invalid(&path.child("matchLabelKeys").index(at), key.as_str(), why));
+    }
 }
 
 /// Merges the pod's own values of `matchLabelKeys` and `mismatchLabelKeys` into the selectors.
@@ -217,9 +229,20 @@ fn merge_term(term: &mut Value, labels: &Value) {
     }
 }
 
-pub(super) fn tolerations(errors: &mut Errors, spec: &Value, path: &Path) {
-    for (at, toleration) in spec.array_at(&["tolerations"]).iter().enumerate() {
-        let path = path.child("tolerations").index(at);
+/// What a taint does.
+pub(in crate::strategy) const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// Every problem of a value in one.
+pub(in crate::strategy) fn joined(errors: &mut Errors, path: &Path, value: &str, found: &[String]) {
+    if !found.is_empty() {
+        errors.push(FieldError::invalid(path, value, &found.join(";")));
+    }
+}
+
+/// The tolerations of a list.
+pub(in crate::strategy) fn tolerations(errors: &mut Errors, list: &[Value], path: &Path) {
+    for (at, toleration) in list.iter().enumerate() {
+        let path = path.index(at);
         let field = |key| text(toleration, &[key]);
         let (key, operator, effect) = (field("key"), field("operator"), field("effect"));
         if !key.is_empty() {
@@ -237,27 +260,17 @@ pub(super) fn tolerations(errors: &mut Errors, spec: &Value, path: &Path) {
         match operator {
             "" | "Equal" => {
                 let value = field("value");
-                problems(errors, &path.child("operator"), value, names::label_value(value));
+                joined(errors, &path.child("operator"), value, &names::label_value(value));
             }
             "Exists" => {
                 if !field("value").is_empty() {
                     let why = "value must be empty when `operator` is 'Exists'";
-                    errors.push(FieldError::invalid_text(
-                        &path.child("operator"),
-                        &crate::strategy::internal_form::text_of("Toleration", Some(toleration)),
-                        why,
-                    ));
+                    errors.push(FieldError::invalid(&path.child("operator"), field("value"), why));
                 }
             }
             _ => one_of(errors, toleration, &path, "operator", &["Equal", "Exists"]),
         }
-        optional_one_of(
-            errors,
-            toleration,
-            &path,
-            "effect",
-            &["NoExecute", "NoSchedule", "PreferNoSchedule"],
-        );
+        optional_one_of(errors, toleration, &path, "effect", &TAINT_EFFECTS);
     }
 }
 
@@ -273,16 +286,14 @@ pub(super) fn spread(errors: &mut Errors, spec: &Value, path: &Path) {
         let key = text(constraint, &["topologyKey"]);
         if key.is_empty() {
             errors.push(FieldError::required(&path.child("topologyKey"), "can not be empty"));
-        } else {
-            label_name(errors, key, &path.child("topologyKey"));
         }
         one_of(errors, constraint, &path, "whenUnsatisfiable", &["DoNotSchedule", "ScheduleAnyway"]);
         let action = text(constraint, &["whenUnsatisfiable"]);
-        let twice = constraints[..at]
+        let twice = constraints[at + 1..]
             .iter()
             .any(|c| text(c, &["topologyKey"]) == key && text(c, &["whenUnsatisfiable"]) == action);
         if twice {
-            let field = Path::new(&format!("{path}")).child("{topologyKey, whenUnsatisfiable}");
+            let field = path.child("{topologyKey, whenUnsatisfiable}");
             errors.push(FieldError::duplicate(&field, format!("{{{key}, {action}}}")));
         }
         if let Some(domains) = constraint.i64_at(&["minDomains"]) {
@@ -312,8 +323,8 @@ pub(super) fn gates(errors: &mut Errors, spec: &Value, path: &Path) {
     let mut seen: Vec<&str> = Vec::new();
     for (at, gate) in spec.array_at(&["schedulingGates"]).iter().enumerate() {
         let path = path.child("schedulingGates").index(at);
-        required_name(errors, gate, &path, "name", names::qualified_name);
         let name = text(gate, &["name"]);
+        problems(errors, &path, name, names::qualified_name(name));
         if seen.contains(&name) {
             errors.push(FieldError::duplicate(&path, name));
         }

@@ -1,8 +1,9 @@
-//! Security contexts of pods and containers, and what a Windows pod may not have.
+//! Security contexts of pods and containers. What is Windows' alone is in [`super::windows`].
 
 use apimachinery::{FieldError, Path, Value, names};
 
-use crate::strategy::check::{Errors, optional_one_of};
+use super::windows;
+use crate::strategy::check::{Errors, local_path, one_of, optional_one_of};
 use crate::strategy::internal_form;
 use crate::values::text;
 
@@ -18,25 +19,13 @@ fn id(errors: &mut Errors, value: &Value, path: &Path, key: &str) {
 
 /// The pod's, with the settings that stand beside it in the spec.
 pub(super) fn validate_pod(errors: &mut Errors, spec: &Value, path: &Path) {
-    let spec_path = path;
     let path = &path.child("securityContext");
-    if spec.bool_at(&["hostNetwork"]) == Some(true) {
-        host_network_ports(errors, spec, spec_path);
-    }
-    host_users(errors, spec, spec_path);
     let empty = Value::object();
     let context = spec.get("securityContext").unwrap_or(&empty);
     id(errors, context, path, "fsGroup");
     id(errors, context, path, "runAsUser");
     id(errors, context, path, "runAsGroup");
-    for (at, group) in context.array_at(&["supplementalGroups"]).iter().enumerate() {
-        if let Some(group) = group.as_i64()
-            && !(0..=ID_MAX).contains(&group)
-        {
-            let path = path.child("supplementalGroups").index(at);
-            errors.push(FieldError::invalid(&path, group, &names::inclusive_range(0, ID_MAX)));
-        }
-    }
+    groups(errors, context, &path.child("supplementalGroups"));
     if spec.bool_at(&["shareProcessNamespace"]) == Some(true) && spec.bool_at(&["hostPID"]) == Some(true) {
         let why = "ShareProcessNamespace and HostPID cannot both be enabled";
         errors.push(FieldError::invalid(&path.child("shareProcessNamespace"), true, why));
@@ -44,14 +33,32 @@ pub(super) fn validate_pod(errors: &mut Errors, spec: &Value, path: &Path) {
     sysctls(errors, context, path, spec);
     optional_one_of(errors, context, path, "fsGroupChangePolicy", &["Always", "OnRootMismatch"]);
     seccomp(errors, context, path);
-    windows_options(errors, context, path);
+    windows::options(errors, context, path);
     app_armor(errors, context, path);
     optional_one_of(errors, context, path, "supplementalGroupsPolicy", &["Merge", "Strict"]);
     optional_one_of(errors, context, path, "seLinuxChangePolicy", &["Recursive"]);
 }
 
+/// The user and the groups that a container's status says it runs as.
+pub(super) fn validate_running_user(errors: &mut Errors, user: &Value, path: &Path) {
+    for key in ["uid", "gid"] {
+        id(errors, user, path, key);
+    }
+    groups(errors, user, &path.child("supplementalGroups"));
+}
+
+fn groups(errors: &mut Errors, of: &Value, path: &Path) {
+    for (at, group) in of.array_at(&["supplementalGroups"]).iter().enumerate() {
+        if let Some(group) = group.as_i64()
+            && !(0..=ID_MAX).contains(&group)
+        {
+            errors.push(FieldError::invalid(&path.index(at), group, &names::inclusive_range(0, ID_MAX)));
+        }
+    }
+}
+
 /// A pod with users of its own shares no other namespace with its host.
-fn host_users(errors: &mut Errors, spec: &Value, path: &Path) {
+pub(super) fn host_users(errors: &mut Errors, spec: &Value, path: &Path) {
     if spec.bool_at(&["hostUsers"]) != Some(false) {
         return;
     }
@@ -64,9 +71,11 @@ fn host_users(errors: &mut Errors, spec: &Value, path: &Path) {
 }
 
 /// A pod on its host's network has its ports there. A template may leave them to the defaults of the pods made from it.
-fn host_network_ports(errors: &mut Errors, spec: &Value, path: &Path) {
-    // Only a pod has its spec at the top.
-    let in_template = path.to_string() != "spec";
+pub(super) fn host_network_ports(errors: &mut Errors, spec: &Value, path: &Path) {
+    if spec.bool_at(&["hostNetwork"]) != Some(true) {
+        return;
+    }
+    let in_template = super::in_template(path);
     for (at, container) in spec.array_at(&["containers"]).iter().enumerate() {
         for (port_at, port) in container.array_at(&["ports"]).iter().enumerate() {
             let host = port.i64_at(&["hostPort"]).unwrap_or(0);
@@ -96,14 +105,19 @@ fn sysctls(errors: &mut Errors, context: &Value, path: &Path, spec: &Value) {
         }
         seen.push(name);
         let shared = |field: &str| spec.bool_at(&[field]) == Some(true);
-        if shared("hostNetwork") && name.starts_with("net.") {
+        let dotted = name.replace('/', ".");
+        if shared("hostNetwork") && dotted.starts_with("net.") {
             errors.push(FieldError::invalid(&path, name, "may not be specified when 'hostNetwork' is true"));
-        }
-        if shared("hostIPC") && (name.starts_with("kernel.") || name.starts_with("fs.mqueue.")) {
+        } else if shared("hostIPC")
+            && (dotted == "kernel.sem" || IPC_SYSCTLS.iter().any(|prefix| dotted.starts_with(prefix)))
+        {
             errors.push(FieldError::invalid(&path, name, "may not be specified when 'hostIPC' is true"));
         }
     }
 }
+
+/// What settings of the namespace for communication between processes start with.
+const IPC_SYSCTLS: [&str; 3] = ["kernel.shm", "kernel.msg", "fs.mqueue."];
 
 fn is_sysctl(name: &str) -> bool {
     let edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -117,70 +131,63 @@ fn is_sysctl(name: &str) -> bool {
     name.len() <= 253 && name.split(['.', '/']).all(part)
 }
 
+const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
+/// As long as a path may be.
+const APP_ARMOR_PROFILE_MAX: usize = 4095;
+
 fn seccomp(errors: &mut Errors, context: &Value, path: &Path) {
-    profile(errors, context, path, "seccompProfile", "seccomp");
-}
-
-fn app_armor(errors: &mut Errors, context: &Value, path: &Path) {
-    profile(errors, context, path, "appArmorProfile", "AppArmor");
-}
-
-fn profile(errors: &mut Errors, context: &Value, path: &Path, key: &str, kind: &str) {
-    let Some(profile) = context.get(key) else { return };
-    let path = path.child(key);
+    let Some(profile) = context.get("seccompProfile") else { return };
+    let path = path.child("seccompProfile");
     let (mode, local) = (text(profile, &["type"]), profile.get("localhostProfile").and_then(Value::as_str));
-    if mode.is_empty() {
-        errors
-            .push(FieldError::required(&path.child("type"), &format!("type is required when {key} is set")));
-        return;
-    }
-    let supported = ["Localhost", "RuntimeDefault", "Unconfined"];
-    if !supported.contains(&mode) {
-        errors.push(FieldError::not_supported(&path.child("type"), mode, &supported));
-        return;
+    match mode {
+        "" => {
+            let why = "type is required when seccompProfile is set";
+            errors.push(FieldError::required(&path.child("type"), why));
+        }
+        _ => one_of(errors, profile, &path, "type", &PROFILES),
     }
     let field = path.child("localhostProfile");
     match (mode, local) {
-        ("Localhost", None | Some("")) => {
-            errors.push(FieldError::required(&field, &format!("must be set when {kind} type is Localhost")));
+        ("Localhost", None) => {
+            errors.push(FieldError::required(&field, "must be set when seccomp type is Localhost"));
         }
-        ("Localhost", Some(local)) => {
-            if kind == "seccomp" {
-                crate::strategy::check::local_path(errors, &field, local);
-            } else if local.trim() != local {
-                errors.push(FieldError::invalid(&field, local, "must not be padded with whitespace"));
-            }
-        }
+        ("Localhost", Some(local)) => local_path(errors, &field, local),
         (_, Some(_)) => {
-            let shown = internal_form::text_of(
-                if kind == "seccomp" { "SeccompProfile" } else { "AppArmorProfile" },
-                Some(profile),
-            );
-            let why = format!("can only be set when {kind} type is Localhost");
-            errors.push(FieldError::invalid_text(&field, &shown, &why));
+            let shown = internal_form::text_of("SeccompProfile", Some(profile));
+            let why = "can only be set when seccomp type is Localhost";
+            errors.push(FieldError::invalid_text(&field, &shown, why));
         }
         _ => {}
     }
 }
 
-fn windows_options(errors: &mut Errors, context: &Value, path: &Path) {
-    let Some(options) = context.get("windowsOptions") else { return };
-    let path = path.child("windowsOptions");
-    if let Some(name) = options.get("gmsaCredentialSpecName").and_then(Value::as_str) {
-        let path = path.child("gmsaCredentialSpecName");
-        if name.is_empty() {
-            errors.push(FieldError::invalid(&path, name, "gmsaCredentialSpecName cannot be an empty string"));
-        } else {
-            crate::strategy::check::problems(errors, &path, name, names::dns1123_subdomain(name));
+fn app_armor(errors: &mut Errors, context: &Value, path: &Path) {
+    let Some(profile) = context.get("appArmorProfile") else { return };
+    let path = path.child("appArmorProfile");
+    let field = path.child("localhostProfile");
+    let local = profile.get("localhostProfile").and_then(Value::as_str);
+    match (text(profile, &["type"]), local) {
+        ("Localhost", local) => {
+            let local = local.unwrap_or_default();
+            if local.trim() != local {
+                errors.push(FieldError::invalid(&field, local, "must not be padded with whitespace"));
+            } else if local.is_empty() {
+                errors.push(FieldError::required(&field, "must be set when AppArmor type is Localhost"));
+            }
+            if local.len() > APP_ARMOR_PROFILE_MAX {
+                errors.push(FieldError::too_long(&field, APP_ARMOR_PROFILE_MAX));
+            }
         }
-    }
-    if let Some(user) = options.get("runAsUserName").and_then(Value::as_str) {
-        let path = path.child("runAsUserName");
-        if user.is_empty() {
-            errors.push(FieldError::invalid(&path, user, "runAsUserName cannot be an empty string"));
-        } else if user.chars().any(char::is_control) {
-            errors.push(FieldError::invalid(&path, user, "runAsUserName cannot contain control characters"));
+        ("RuntimeDefault" | "Unconfined", Some(local)) => {
+            let why = "can only be set when AppArmor type is Localhost";
+            errors.push(FieldError::invalid(&field, local, why));
         }
+        ("RuntimeDefault" | "Unconfined", None) => {}
+        ("", _) => {
+            let why = "type is required when appArmorProfile is set";
+            errors.push(FieldError::required(&path.child("type"), why));
+        }
+        _ => one_of(errors, profile, &path, "type", &PROFILES),
     }
 }
 
@@ -217,7 +224,7 @@ pub(super) fn validate_container(errors: &mut Errors, container: &Value, path: &
     id(errors, context, path, "runAsGroup");
     let mount = text(context, &["procMount"]);
     if !mount.is_empty() {
-        optional_one_of(errors, context, path, "procMount", &["Default", "Unmasked"]);
+        one_of(errors, context, path, "procMount", &["Default", "Unmasked"]);
         if mount == "Unmasked" && host_users {
             let why = "`hostUsers` must be false to use `Unmasked`";
             errors.push(FieldError::invalid(&path.child("procMount"), mount, why));
@@ -238,90 +245,6 @@ pub(super) fn validate_container(errors: &mut Errors, container: &Value, path: &
             }
         }
     }
-    windows_options(errors, context, path);
+    windows::options(errors, context, path);
     app_armor(errors, context, path);
-}
-
-/// Windows host process containers must be all or none, on the host's network.
-pub(super) fn validate_host_process(errors: &mut Errors, spec: &Value, path: &Path) {
-    let of_pod = spec.bool_at(&["securityContext", "windowsOptions", "hostProcess"]);
-    let containers = || {
-        ["containers", "initContainers", "ephemeralContainers"].into_iter().flat_map(|l| spec.array_at(&[l]))
-    };
-    let host: Vec<bool> = containers()
-        .map(|c| c.bool_at(&["securityContext", "windowsOptions", "hostProcess"]).or(of_pod).unwrap_or(false))
-        .collect();
-    if !host.contains(&true) {
-        return;
-    }
-    if spec.bool_at(&["hostNetwork"]) != Some(true) {
-        let why = "hostNetwork must be true if pod contains any hostProcess containers";
-        errors.push(FieldError::invalid(&path.child("hostNetwork"), false, why));
-    }
-    if host.contains(&false) {
-        let why =
-            "If pod contains any hostProcess containers then all containers must be HostProcess containers";
-        errors.push(FieldError::invalid_text(path, "\"\"", why));
-    }
-}
-
-/// What the pod's operating system rules out.
-pub(super) fn validate_os(errors: &mut Errors, spec: &Value, path: &Path) {
-    let Some(os) = spec.get("os") else { return };
-    let name = text(os, &["name"]);
-    match name {
-        "" => {
-            errors.push(FieldError::required(&path.child("os").child("name"), "cannot be empty"));
-        }
-        "linux" => {}
-        "windows" => windows_pod(errors, spec, path),
-        other => errors.push(FieldError::not_supported(&path.child("os"), other, &["linux", "windows"])),
-    }
-}
-
-fn windows_pod(errors: &mut Errors, spec: &Value, path: &Path) {
-    let why = "cannot be set for a windows pod";
-    for key in ["hostPID", "hostIPC", "shareProcessNamespace"] {
-        if spec.bool_at(&[key]) == Some(true) {
-            errors.push(FieldError::forbidden(&path.child(key), why));
-        }
-    }
-    let context = path.child("securityContext");
-    for key in [
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "fsGroup",
-        "fsGroupChangePolicy",
-        "sysctls",
-        "runAsUser",
-        "runAsGroup",
-        "supplementalGroups",
-        "supplementalGroupsPolicy",
-    ] {
-        if spec.at(&["securityContext", key]).is_some() {
-            errors.push(FieldError::forbidden(&context.child(key), why));
-        }
-    }
-    for list in ["containers", "initContainers"] {
-        for (at, container) in spec.array_at(&[list]).iter().enumerate() {
-            let path = path.child(list).index(at).child("securityContext");
-            for key in [
-                "appArmorProfile",
-                "seLinuxOptions",
-                "seccompProfile",
-                "capabilities",
-                "readOnlyRootFilesystem",
-                "privileged",
-                "allowPrivilegeEscalation",
-                "procMount",
-                "runAsUser",
-                "runAsGroup",
-            ] {
-                if container.at(&["securityContext", key]).is_some() {
-                    errors.push(FieldError::forbidden(&path.child(key), why));
-                }
-            }
-        }
-    }
 }

@@ -3,17 +3,16 @@
 use apimachinery::{FieldError, Path, Value, names};
 
 use super::container::{self, PodContext};
-use super::{resources, scheduling, security, volume};
-use crate::strategy::check::{Errors, one_of, optional_name, optional_one_of, problems};
+use super::{annotations, resources, scheduling, security, volume, windows};
+use crate::strategy::check::{Errors, one_of, optional_name, problems};
 use crate::strategy::internal_form;
-use crate::values::{string_list, text};
+use crate::values::{string_list, strings, text};
 
 /// Every problem of a pod spec; `pod_name` is empty for templates.
 pub(in crate::strategy) fn validate(errors: &mut Errors, spec: Option<&Value>, path: &Path, pod_name: &str) {
     let empty = Value::object();
     let spec = spec.filter(|s| s.is_object()).unwrap_or(&empty);
-    let volumes = spec.array_at(&["volumes"]);
-    volume::validate_all(errors, volumes, &path.child("volumes"), pod_name);
+    let volumes = volume::validate_all(errors, spec.array_at(&["volumes"]), &path.child("volumes"), pod_name);
     let claims: Vec<&str> = spec.array_at(&["resourceClaims"]).iter().map(|c| text(c, &["name"])).collect();
     resource_claims(errors, spec, path);
     let pod = PodContext {
@@ -25,6 +24,7 @@ pub(in crate::strategy) fn validate(errors: &mut Errors, spec: Option<&Value>, p
     };
     container::validate_all(errors, spec, path, &pod);
     resources::validate_pod_level(errors, spec, path);
+    security::host_network_ports(errors, spec, path);
     if spec.is_object() && !spec.as_object().is_some_and(apimachinery::Object::is_empty) {
         policies(errors, spec, path);
     }
@@ -34,16 +34,27 @@ pub(in crate::strategy) fn validate(errors: &mut Errors, spec: Option<&Value>, p
     dns_config(errors, spec, path);
     scheduling::gates(errors, spec, path);
     scheduling::spread(errors, spec, path);
-    security::validate_host_process(errors, spec, path);
+    windows::host_process(errors, spec, path);
+    security::host_users(errors, spec, path);
     names_and_times(errors, spec, path);
-    scheduling::tolerations(errors, spec, path);
+    scheduling::tolerations(errors, spec.array_at(&["tolerations"]), &path.child("tolerations"));
     host_aliases(errors, spec, path);
     optional_name(errors, spec, path, "priorityClassName", names::dns1123_subdomain);
-    optional_name(errors, spec, path, "runtimeClassName", names::dns1123_subdomain);
-    optional_one_of(errors, spec, path, "preemptionPolicy", &["Never", "PreemptLowerPriority"]);
-    security::validate_os(errors, spec, path);
+    if let Some(class) = spec.get("runtimeClassName").and_then(Value::as_str) {
+        problems(errors, &path.child("runtimeClassName"), class, names::dns1123_subdomain(class));
+    }
+    match spec.get("preemptionPolicy").and_then(Value::as_str) {
+        None => {}
+        Some("") => errors.push(FieldError::required(&path.child("preemptionPolicy"), "")),
+        Some(_) => one_of(errors, spec, path, "preemptionPolicy", &PREEMPTION_POLICIES),
+    }
+    resources::validate_overhead(errors, spec.get("overhead"), &path.child("overhead"));
+    windows::operating_system(errors, spec, path);
     hostname_override(errors, spec, path);
 }
+
+/// Whether pods of higher priority make room for themselves.
+pub(in crate::strategy) const PREEMPTION_POLICIES: [&str; 2] = ["PreemptLowerPriority", "Never"];
 
 fn policies(errors: &mut Errors, spec: &Value, path: &Path) {
     match text(spec, &["restartPolicy"]) {
@@ -69,14 +80,13 @@ fn resource_claims(errors: &mut Errors, spec: &Value, path: &Path) {
     for (at, claim) in spec.array_at(&["resourceClaims"]).iter().enumerate() {
         let path = list.index(at);
         let name = text(claim, &["name"]);
-        if seen.contains(&name) {
-            errors.push(FieldError::duplicate(&path.child("name"), name));
-        }
-        seen.push(name);
         if name.is_empty() {
             errors.push(FieldError::required(&path.child("name"), ""));
+        } else if seen.contains(&name) {
+            errors.push(FieldError::duplicate(&path.child("name"), name));
         } else {
             problems(errors, &path.child("name"), name, names::dns1123_label(name));
+            seen.push(name);
         }
         let given = ["resourceClaimName", "resourceClaimTemplateName"].map(|k| claim.get(k).is_some());
         let shown = || internal_form::text_of("PodResourceClaim", Some(claim));
@@ -93,10 +103,17 @@ fn resource_claims(errors: &mut Errors, spec: &Value, path: &Path) {
             _ => {}
         }
         for key in ["resourceClaimName", "resourceClaimTemplateName"] {
-            optional_name(errors, claim, &path, key, names::dns1123_subdomain);
+            if let Some(name) = claim.get(key).and_then(Value::as_str) {
+                problems(errors, &path.child(key), name, names::dns1123_subdomain(name));
+            }
         }
     }
 }
+
+/// As much as resolvers take.
+const NAMESERVERS_MAX: usize = 3;
+const SEARCHES_MAX: usize = 32;
+const SEARCH_LIST_MAX: usize = 2048;
 
 fn dns_config(errors: &mut Errors, spec: &Value, path: &Path) {
     let config = spec.get("dnsConfig");
@@ -118,23 +135,29 @@ fn dns_config(errors: &mut Errors, spec: &Value, path: &Path) {
     }
     let Some(config) = config else { return };
     let servers = string_list(config.get("nameservers"));
-    if servers.len() > 3 {
-        let why = "must not have more than 3 nameservers";
-        errors.push(FieldError::invalid(&path.child("nameservers"), crate::values::strings(&servers), why));
+    if servers.len() > NAMESERVERS_MAX {
+        let why = format!("must not have more than {NAMESERVERS_MAX} nameservers");
+        errors.push(FieldError::invalid(&path.child("nameservers"), strings(&servers), &why));
     }
     for (at, server) in servers.iter().enumerate() {
         problems(errors, &path.child("nameservers").index(at), server, names::ip(server));
     }
     let searches = string_list(config.get("searches"));
-    if searches.len() > 32 {
-        let why = "must not have more than 32 search paths";
-        errors.push(FieldError::invalid(&path.child("searches"), crate::values::strings(&searches), why));
+    let field = path.child("searches");
+    if searches.len() > SEARCHES_MAX {
+        let why = format!("must not have more than {SEARCHES_MAX} search paths");
+        errors.push(FieldError::invalid(&field, strings(&searches), &why));
     }
-    for (at, search) in searches.iter().enumerate() {
-        let bare = search.trim_end_matches('.').replace('_', "-");
-        if search != "." {
-            problems(errors, &path.child("searches").index(at), search, names::dns1123_subdomain(&bare));
-        }
+    // With a blank between each two.
+    if searches.iter().map(|search| search.len() + 1).sum::<usize>() > SEARCH_LIST_MAX + 1 {
+        let why = format!(
+            "must not have more than {SEARCH_LIST_MAX} characters (including spaces) in the search list"
+        );
+        errors.push(FieldError::invalid(&field, strings(&searches), &why));
+    }
+    for (at, search) in searches.iter().enumerate().filter(|(_, search)| *search != ".") {
+        let bare = search.strip_suffix('.').unwrap_or(search);
+        problems(errors, &field.index(at), bare, names::underscored_subdomain(bare));
     }
     for (at, option) in config.array_at(&["options"]).iter().enumerate() {
         if text(option, &["name"]).is_empty() {
@@ -195,7 +218,9 @@ pub(in crate::strategy) fn validate_template(errors: &mut Errors, template: Opti
         }
     }
     let spec = template.and_then(|t| t.get("spec"));
+    annotations::validate(errors, metadata, spec, &path.child("annotations"));
     validate(errors, spec, &path.child("spec"), "");
+    annotations::agree_with_fields(errors, metadata, spec, &path.child("spec"));
     let ephemeral = spec.map(|s| s.array_at(&["ephemeralContainers"])).unwrap_or_default();
     if !ephemeral.is_empty() {
         let path = path.child("spec").child("ephemeralContainers");

@@ -22,12 +22,17 @@ pub(super) fn validate(errors: &mut Errors, new: &Value, old: &Value) {
     for list in ["containers", "initContainers"] {
         for (at, container) in new.array_at(&["spec", list]).iter().enumerate() {
             // Said a second time, as upstream does.
-            if text(container, &["image"]).trim().is_empty() {
-                errors.push(FieldError::required(&spec.child(list).index(at).child("image"), ""));
+            let path = spec.child(list).index(at);
+            if text(container, &["image"]).is_empty() {
+                errors.push(FieldError::required(&path.child("image"), ""));
             }
+            super::container::trimmed_image(errors, container, &path);
         }
     }
-    deadline(errors, new, old, &spec);
+    if !deadline(errors, new, old, &spec) {
+        return;
+    }
+    tolerations(errors, new, old, &spec);
     let gates = new.array_at(&["spec", "schedulingGates"]);
     let before = old.array_at(&["spec", "schedulingGates"]);
     for (at, gate) in gates.iter().enumerate() {
@@ -38,7 +43,6 @@ pub(super) fn validate(errors: &mut Errors, new: &Value, old: &Value) {
             errors.push(FieldError::forbidden(&path, &why));
         }
     }
-    tolerations(errors, new, old, &spec);
     let mut munged = new.clone();
     keep(&mut munged, old, &["activeDeadlineSeconds", "tolerations", "schedulingGates"]);
     if old.i64_at(&["spec", "terminationGracePeriodSeconds"]).is_some_and(|s| s < 0)
@@ -68,21 +72,25 @@ fn containers_same_number(errors: &mut Errors, new: &Value, old: &Value, path: &
     true
 }
 
-fn deadline(errors: &mut Errors, new: &Value, old: &Value, path: &Path) {
+/// A deadline may come and come nearer. Says whether there is anything else to look at.
+fn deadline(errors: &mut Errors, new: &Value, old: &Value, path: &Path) -> bool {
     let field = path.child("activeDeadlineSeconds");
     let seconds = |pod: &Value| pod.i64_at(&["spec", "activeDeadlineSeconds"]);
     match (seconds(new), seconds(old)) {
         (Some(now), _) if !(0..=i64::from(i32::MAX)).contains(&now) => {
             errors.push(FieldError::invalid(&field, now, &names::inclusive_range(0, i32::MAX.into())));
+            false
         }
         (Some(now), Some(before)) if now > before => {
             errors.push(FieldError::invalid(&field, now, "must be less than or equal to previous value"));
+            false
         }
         (None, Some(_)) => {
             let why = "must not update from a positive integer to nil value";
             errors.push(FieldError::invalid(&field, Value::NULL, why));
+            true
         }
-        _ => {}
+        _ => true,
     }
 }
 
@@ -98,7 +106,10 @@ fn tolerations(errors: &mut Errors, new: &Value, old: &Value, path: &Path) {
     if !before.iter().all(kept) {
         let why = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(FieldError::forbidden(&path.child("tolerations"), why));
+        return;
     }
+    // Said a second time, as upstream does.
+    super::scheduling::tolerations(errors, now, &path.child("tolerations"));
 }
 
 fn keep(munged: &mut Value, old: &Value, fields: &[&str]) {
@@ -138,7 +149,7 @@ fn gated(errors: &mut Errors, munged: &mut Value, new: &Value, old: &Value, path
             keep(munged, old, &["nodeSelector"]);
         } else {
             let shown = now.unwrap_or_default();
-            let why = "only additions are allowed (no mutations or deletions)";
+            let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
             errors.push(FieldError::invalid(&path.child("nodeSelector"), shown, why));
             keep(munged, old, &["nodeSelector"]);
         }
@@ -168,19 +179,23 @@ fn node_affinity(errors: &mut Errors, new: &Value, old: &Value, path: &Path) {
     if before.is_empty() {
         return;
     }
+    let form = |term: &Value| internal_form::of("NodeSelectorTerm", Some(term));
     if now.len() != before.len() {
-        let shown = Value::from(now);
+        let shown = Value::from(now.iter().map(form).collect::<Vec<_>>());
         let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
         errors.push(FieldError::invalid(&path, shown, why));
         return;
     }
     for (at, (now, before)) in now.iter().zip(&before).enumerate() {
-        for list in ["matchExpressions", "matchFields"] {
-            let (now, before) = (now.array_at(&[list]), before.array_at(&[list]));
-            if now.len() < before.len() || now[..before.len()] != *before {
-                let why = "only additions are allowed (no mutations or deletions)";
-                errors.push(FieldError::invalid(&path.index(at), now.to_vec(), why));
-            }
+        let lists = ["matchExpressions", "matchFields"].map(|l| (now.array_at(&[l]), before.array_at(&[l])));
+        let was_empty = lists.iter().all(|(_, before)| before.is_empty());
+        let grows_only = lists.iter().all(|(now, before)| {
+            // A term that matched nothing matches something with its first condition.
+            if was_empty { now.is_empty() } else { now.starts_with(before) }
+        });
+        if !grows_only {
+            let why = "only additions are allowed (no mutations or deletions)";
+            errors.push(FieldError::invalid(&path.index(at), form(now), why));
         }
     }
 }
@@ -228,34 +243,50 @@ pub(super) fn resize(errors: &mut Errors, new: &Value, old: &Value) {
         let why = "Pod QOS Class may not change as a result of resizing";
         errors.push(FieldError::invalid(&path, class, why));
     }
+    let running = |c: &&Value| c.at(&["state", "running"]).is_some();
+    let status = old.array_at(&["status", "containerStatuses"]).iter().find(running);
+    if status.is_some_and(|status| status.get("resources").is_none()) {
+        errors.push(FieldError::forbidden(&path, "Pod running on node without support for resize"));
+    }
     if !containers_same_number(errors, new, old, &path) {
         return;
     }
     let mut munged = new.clone();
-    for list in ["containers", "initContainers"] {
+    for list in ["initContainers", "containers"] {
         let list_path = path.child(list);
         let old_list = before.array_at(&[list]);
         for (at, (now, before)) in now.array_at(&[list]).iter().zip(old_list).enumerate() {
-            for kind in ["limits", "requests"] {
-                let (now, before) = (now.at(&["resources", kind]), before.at(&["resources", kind]));
-                for name in ["cpu", "memory"] {
-                    let had = before.is_some_and(|b| b.get(name).is_some());
-                    if had && now.is_none_or(|n| n.get(name).is_none()) {
-                        let field = list_path.index(at).child("resources").child(kind);
-                        let what = kind.trim_end_matches('s');
-                        let why = format!("resource {what}s cannot be removed");
-                        errors.push(FieldError::forbidden(&field, &why));
-                    }
-                }
-            }
+            removed(errors, now, before, &list_path.index(at).child("resources"));
         }
         let containers = munged.at_mut(&["spec", list]).and_then(Value::as_array_mut);
         for (container, before) in containers.into_iter().flatten().zip(old_list) {
             keep_compute(container, before);
+            if same(Some(container), Some(before)) {
+                continue;
+            }
+            let sidecar = list == "initContainers" && text(container, &["restartPolicy"]) == "Always";
+            let why = if sidecar {
+                "only cpu and memory resources for sidecar containers are mutable"
+            } else {
+                "only cpu and memory resources are mutable"
+            };
+            errors.push(FieldError::forbidden(&path, why));
         }
     }
-    if !same(munged.get("spec"), old.get("spec")) {
+    if errors.is_empty() && !same(munged.get("spec"), old.get("spec")) {
         errors.push(FieldError::forbidden(&path, "only cpu and memory resources are mutable"));
+    }
+}
+
+/// What a container asked for it asks for still.
+fn removed(errors: &mut Errors, now: &Value, before: &Value, path: &Path) {
+    for kind in ["requests", "limits"] {
+        let has = |of: &Value, name: &str| of.at(&["resources", kind, name]).is_some();
+        let had = crate::strategy::check::members(before.at(&["resources", kind]));
+        if had.iter().any(|(name, _)| !has(now, name)) {
+            let why = format!("resource {kind} cannot be removed");
+            errors.push(FieldError::forbidden(&path.child(kind), &why));
+        }
     }
 }
 
@@ -274,54 +305,6 @@ fn keep_compute(container: &mut Value, before: &Value) {
         let empty = container.at(&["resources", kind]).is_some_and(|list| same(Some(list), None));
         if empty && before.at(&["resources", kind]).is_none() {
             container.remove_at(&["resources", kind]);
-        }
-    }
-}
-
-/// pods/status.
-pub(super) fn status(errors: &mut Errors, new: &Value, old: &Value) {
-    let path = Path::new("status");
-    let nominated = text(new, &["status", "nominatedNodeName"]);
-    if !nominated.is_empty() {
-        crate::strategy::check::problems(
-            errors,
-            &path.child("nominatedNodeName"),
-            nominated,
-            names::dns1123_subdomain(nominated),
-        );
-    }
-    for (at, condition) in new.array_at(&["status", "conditions"]).iter().enumerate() {
-        let kind = text(condition, &["type"]);
-        // Upstream writes this path with a capital.
-        let field = path.child("conditions").index(at).child("Type");
-        if !is_system_condition(kind) {
-            crate::strategy::check::problems(errors, &field, kind, names::qualified_name(kind));
-        }
-    }
-    if text(new, &["spec", "restartPolicy"]) != "Always" {
-        restarted(errors, new, old, &path);
-    }
-}
-
-fn is_system_condition(kind: &str) -> bool {
-    matches!(kind, "PodScheduled" | "Ready" | "Initialized" | "ContainersReady")
-}
-
-/// A container that has ended and is never restarted may not run again.
-fn restarted(errors: &mut Errors, new: &Value, old: &Value, path: &Path) {
-    let never = text(new, &["spec", "restartPolicy"]) == "Never";
-    let list = new.array_at(&["status", "containerStatuses"]);
-    for before in old.array_at(&["status", "containerStatuses"]) {
-        let Some(ended) = before.at(&["state", "terminated"]) else { continue };
-        if ended.i64_at(&["exitCode"]).unwrap_or(0) != 0 && !never {
-            continue;
-        }
-        let same_name = |c: &&Value| text(c, &["name"]) == text(before, &["name"]);
-        if let Some(at) = list.iter().position(|c| same_name(&c))
-            && list[at].at(&["state", "terminated"]).is_none()
-        {
-            let field = path.child("containerStatuses").index(at).child("state");
-            errors.push(FieldError::forbidden(&field, "may not be transitioned to non-terminated state"));
         }
     }
 }
