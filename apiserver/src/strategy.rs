@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::seams::Strategy;
 
 pub(crate) mod check;
+pub(crate) mod counts;
 pub(crate) mod diff;
 pub(crate) mod gated;
 pub(crate) mod internal_form;
@@ -95,15 +96,4 @@ pub fn all() -> Vec<Arc<dyn Strategy>> {
         Arc::new(storage::volumeattachment::VolumeAttachment),
         Arc::new(storage::volumeattributesclass::VolumeAttributesClass),
     ]
-}
-
-/// Counts of a status must not be negative.
-fn replica_status(object: &apimachinery::Value, fields: &[&str]) -> Vec<apimachinery::FieldError> {
-    let mut errors = check::Errors::new();
-    if let Some(status) = object.get("status") {
-        for field in fields {
-            check::not_negative(&mut errors, status, &apimachinery::Path::new("status"), field);
-        }
-    }
-    errors
 }

@@ -2,4 +2,7 @@
 
 pub mod cronjob;
 pub mod job;
+mod policy;
+#[cfg(test)]
+mod rule_tests;
 mod schedule;

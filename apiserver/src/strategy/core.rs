@@ -15,3 +15,8 @@ pub mod resourcequota;
 pub mod secret;
 pub mod service;
 pub mod serviceaccount;
+
+#[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
+mod storage_tests;

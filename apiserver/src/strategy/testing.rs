@@ -56,6 +56,19 @@ pub(crate) fn check_invalid_update(strategy: &dyn Strategy, old: &str, new: &str
     check(&in_context("", |ctx| strategy.validate_update(ctx, &new, &old)), &expected);
 }
 
+/// The problems of a change by way of a subresource.
+#[track_caller]
+pub(crate) fn check_invalid_sub(
+    strategy: &dyn Strategy,
+    subresource: &str,
+    old: &str,
+    new: &str,
+    expected: Expect,
+) {
+    let (old, new) = (yaml(old), yaml(new));
+    check(&in_context(subresource, |ctx| strategy.validate_update(ctx, &new, &old)), &expected);
+}
+
 /// What a new object becomes before it is checked.
 #[track_caller]
 pub(crate) fn check_prepared(strategy: &dyn Strategy, object: &str, expected: Expect) {

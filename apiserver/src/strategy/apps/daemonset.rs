@@ -5,10 +5,28 @@ use apimachinery::{FieldError, Path, Value};
 use super::deployment::rolling;
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, not_negative, same};
+use crate::strategy::counts::{self, Counts};
 use crate::strategy::workload;
 use crate::values::text;
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// What the status counts.
+const COUNTS: Counts = Counts {
+    all: &[
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ],
+    parts: &[],
+    more_than_ready: "",
+};
 
 #[derive(Debug)]
 pub struct DaemonSet;
@@ -70,17 +88,7 @@ impl Strategy for DaemonSet {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            let fields = [
-                "currentNumberScheduled",
-                "numberMisscheduled",
-                "desiredNumberScheduled",
-                "numberReady",
-                "observedGeneration",
-                "updatedNumberScheduled",
-                "numberAvailable",
-                "numberUnavailable",
-            ];
-            return crate::strategy::replica_status(object, &fields);
+            return counts::validate(object, old, &COUNTS);
         }
         let mut errors = self.validate_create(ctx, object);
         workload::same_selector(&mut errors, object, old);

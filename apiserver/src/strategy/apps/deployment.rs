@@ -4,8 +4,25 @@ use apimachinery::{FieldError, Path, Value};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, at_most_all, count_or_percent, count_or_percent_number, not_negative};
+use crate::strategy::counts::{self, Counts};
 use crate::strategy::{internal_form, workload};
 use crate::values::text;
+
+/// What the status counts.
+const COUNTS: Counts = Counts {
+    all: &[
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    ],
+    parts: &["updatedReplicas", "readyReplicas", "availableReplicas"],
+    more_than_ready: "cannot be greater than readyReplicas",
+};
 
 #[derive(Debug)]
 pub struct Deployment;
@@ -28,10 +45,7 @@ impl Strategy for Deployment {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            return crate::strategy::replica_status(
-                object,
-                &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"],
-            );
+            return counts::validate(object, old, &COUNTS);
         }
         let mut errors = self.validate_create(ctx, object);
         workload::same_selector(&mut errors, object, old);

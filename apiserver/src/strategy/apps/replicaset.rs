@@ -4,7 +4,22 @@ use apimachinery::{FieldError, Path, Value};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, not_negative};
+use crate::strategy::counts::{self, Counts};
 use crate::strategy::workload;
+
+/// What the status counts.
+const COUNTS: Counts = Counts {
+    all: &[
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ],
+    parts: &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+    more_than_ready: "cannot be greater than readyReplicas",
+};
 
 #[derive(Debug)]
 pub struct ReplicaSet;
@@ -33,8 +48,7 @@ impl Strategy for ReplicaSet {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            let fields = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-            return crate::strategy::replica_status(object, &fields);
+            return counts::validate(object, old, &COUNTS);
         }
         let mut errors = self.validate_create(ctx, object);
         workload::same_selector(&mut errors, object, old);

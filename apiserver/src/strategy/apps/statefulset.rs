@@ -6,6 +6,7 @@ use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{
     Errors, at_most_all, count_or_percent, count_or_percent_number, not_negative, optional_one_of, same,
 };
+use crate::strategy::counts::{self, Counts};
 use crate::strategy::{internal_form, workload};
 use crate::values::text;
 
@@ -19,6 +20,21 @@ const MUTABLE: [&str; 7] = [
     "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
 ];
+
+/// What the status counts.
+const COUNTS: Counts = Counts {
+    all: &[
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+    ],
+    parts: &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
+    more_than_ready: "cannot be greater than status.readyReplicas",
+};
 
 #[derive(Debug)]
 pub struct StatefulSet;
@@ -49,9 +65,7 @@ impl Strategy for StatefulSet {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            let fields =
-                ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
-            return crate::strategy::replica_status(object, &fields);
+            return counts::validate(object, old, &COUNTS);
         }
         let mut errors = self.validate_create(ctx, object);
         let mut munged = object.get("spec").cloned().unwrap_or_else(Value::object);

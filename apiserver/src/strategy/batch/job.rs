@@ -1,18 +1,31 @@
 //! Job: selects its pods by its own uid; its template and selector stay.
 
-use apimachinery::status::FieldErrorReason;
 use apimachinery::{FieldError, Path, Selector, Value, selector};
 
+use super::policy;
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, IMMUTABLE, immutable, not_negative, one_of, same};
 use crate::strategy::core::pod::spec::validate_template;
+use crate::strategy::counts::{self, Counts};
 use crate::strategy::internal_form;
+use crate::strategy::rules::domain_prefixed_path;
 use crate::value;
 use crate::values::{meta, text};
 
 const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 const UID_LABELS: [&str; 2] = ["controller-uid", UID_LABEL];
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
+
+/// Indexes that a job's status can tell of, and how many when each may be tried again.
+const INDEXES_MAX: i64 = 100_000;
+const FEW_INDEXES_MAX: i64 = 10_000;
+const MANAGER_MAX: usize = 63;
+/// What the status counts.
+const COUNTS: Counts = Counts {
+    all: &["active", "succeeded", "failed", "ready", "terminating"],
+    parts: &[],
+    more_than_ready: "",
+};
 
 #[derive(Debug)]
 pub struct Job;
@@ -48,13 +61,35 @@ impl Strategy for Job {
 
     fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         if ctx.subresource == "status" {
-            return crate::strategy::replica_status(object, &["active", "succeeded", "failed", "ready"]);
+            let mut errors = counts::validate(object, old, &COUNTS);
+            uncounted(&mut errors, object);
+            return errors;
         }
         let mut errors = self.validate_create(ctx, object);
         // Upstream checks the spec again for an update, and tells of each problem as often.
         validate_whole_spec(&mut errors, object);
         unchangeable(&mut errors, object, old);
         errors
+    }
+}
+
+/// Pods that have ended and are not in the counts yet: each once.
+fn uncounted(errors: &mut Errors, object: &Value) {
+    let path = Path::new("status").child("uncountedTerminatedPods");
+    let mut seen: Vec<&str> = Vec::new();
+    for list in ["succeeded", "failed"] {
+        let pods = object.array_at(&["status", "uncountedTerminatedPods", list]);
+        for (at, uid) in pods.iter().enumerate() {
+            let uid = uid.as_str().unwrap_or_default();
+            let path = path.child(list).index(at);
+            if uid.is_empty() {
+                errors.push(FieldError::invalid(&path, uid, "must not be empty"));
+            } else if seen.contains(&uid) {
+                errors.push(FieldError::duplicate(&path, uid));
+            } else {
+                seen.push(uid);
+            }
+        }
     }
 }
 
@@ -122,6 +157,10 @@ pub(super) fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
     ] {
         not_negative(errors, spec, path, key);
     }
+    if spec.get("maxFailedIndexes").is_some() && spec.get("backoffLimitPerIndex").is_none() {
+        let why = "when maxFailedIndexes is specified";
+        errors.push(FieldError::required(&path.child("backoffLimitPerIndex"), why));
+    }
     let mode = text(spec, &["completionMode"]);
     if !mode.is_empty() {
         one_of(errors, spec, path, "completionMode", &["Indexed", "NonIndexed"]);
@@ -131,13 +170,7 @@ pub(super) fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
             let why = "when completion mode is Indexed";
             errors.push(FieldError::required(&path.child("completions"), why));
         }
-        if let Some(parallelism) = spec.i64_at(&["parallelism"])
-            && parallelism > 100_000
-            && spec.i64_at(&["completions"]).is_some()
-        {
-            let why = "must be less than or equal to 100000 when completion mode is Indexed";
-            errors.push(FieldError::invalid(&path.child("parallelism"), parallelism, why));
-        }
+        indexed(errors, spec, path);
     } else {
         for key in ["backoffLimitPerIndex", "maxFailedIndexes"] {
             if let Some(number) = spec.i64_at(&[key]) {
@@ -146,16 +179,22 @@ pub(super) fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
             }
         }
     }
-    failure_policy(errors, spec, &path.child("podFailurePolicy"));
-    if let Some(policy) = spec.get("successPolicy")
-        && mode != "Indexed"
-    {
-        let shown = internal_form::of_type("io.k8s.api.batch.v1.SuccessPolicy", Some(policy));
-        errors.push(FieldError::invalid(
-            &path.child("successPolicy"),
-            shown,
-            "requires indexed completion mode",
-        ));
+    policy::failure(errors, spec, &path.child("podFailurePolicy"));
+    policy::success(errors, spec, &path.child("successPolicy"));
+    if let Some(replace) = spec.get("podReplacementPolicy").and_then(Value::as_str) {
+        let all = ["Failed", "TerminatingOrFailed"];
+        let supported = if spec.get("podFailurePolicy").is_some() { &all[..1] } else { &all[..] };
+        if !supported.contains(&replace) {
+            let field = path.child("podReplacementPolicy");
+            errors.push(FieldError::not_supported(&field, replace, supported));
+        }
+    }
+    if let Some(manager) = spec.get("managedBy").and_then(Value::as_str) {
+        let field = path.child("managedBy");
+        domain_prefixed_path(errors, &field, manager);
+        if manager.len() > MANAGER_MAX {
+            errors.push(FieldError::too_long(&field, MANAGER_MAX));
+        }
     }
     let template = path.child("template");
     validate_template(errors, spec.get("template"), &template);
@@ -172,31 +211,32 @@ pub(super) fn validate_spec(errors: &mut Errors, spec: &Value, path: &Path) {
     }
 }
 
-fn failure_policy(errors: &mut Errors, spec: &Value, path: &Path) {
-    for (at, rule) in spec.array_at(&["podFailurePolicy", "rules"]).iter().enumerate() {
-        let path = path.child("rules").index(at);
-        if text(rule, &["action"]).is_empty() {
-            let why = "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"";
-            errors.push(FieldError::required(&path.child("action"), why));
-        } else {
-            one_of(errors, rule, &path, "action", &["Count", "FailIndex", "FailJob", "Ignore"]);
+/// An indexed job has as many pods and failures as its status can tell of.
+fn indexed(errors: &mut Errors, spec: &Value, path: &Path) {
+    let number = |key: &str| spec.i64_at(&[key]);
+    let mut at_most = |key: &str, max: i64, what: &str| {
+        if let Some(value) = number(key).filter(|value| *value > max) {
+            let why = format!("must be less than or equal to {what}");
+            errors.push(FieldError::invalid(&path.child(key), value, &why));
         }
-        let conditions = !rule.array_at(&["onPodConditions"]).is_empty();
-        let mut say = |why: &str| {
-            errors.push(FieldError {
-                reason: FieldErrorReason::Invalid,
-                field: path.to_string(),
-                message: format!("Invalid value: {why}"),
-            });
-        };
-        match (rule.get("onExitCodes").is_some(), conditions) {
-            (true, true) => say("specifying both OnExitCodes and OnPodConditions is not supported"),
-            (false, false) => say("specifying one of OnExitCodes and OnPodConditions is required"),
-            _ => {}
-        }
-        if let Some(codes) = rule.get("onExitCodes") {
-            one_of(errors, codes, &path.child("onExitCodes"), "operator", &["In", "NotIn"]);
-        }
+    };
+    at_most("parallelism", INDEXES_MAX, &format!("{INDEXES_MAX} when completion mode is Indexed"));
+    if let Some(completions) = number("completions") {
+        at_most("maxFailedIndexes", completions, "completions");
+    }
+    at_most("maxFailedIndexes", INDEXES_MAX, &INDEXES_MAX.to_string());
+    let many = number("completions").is_some_and(|n| n > INDEXES_MAX);
+    if !many || number("backoffLimitPerIndex").is_none() {
+        return;
+    }
+    let what = format!(
+        "{FEW_INDEXES_MAX} when completions are above {INDEXES_MAX} and used with backoff limit per index"
+    );
+    at_most("parallelism", FEW_INDEXES_MAX, &what);
+    at_most("maxFailedIndexes", FEW_INDEXES_MAX, &what);
+    if number("maxFailedIndexes").is_none() {
+        let why = format!("must be specified when completions is above {INDEXES_MAX}");
+        errors.push(FieldError::required(&path.child("maxFailedIndexes"), &why));
     }
 }
 

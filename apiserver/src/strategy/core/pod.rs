@@ -186,4 +186,8 @@ fn mirror_account(pod: &mut Value) {
 }
 
 #[cfg(test)]
+mod change_tests;
+#[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
 mod tests;

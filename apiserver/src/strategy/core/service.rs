@@ -495,4 +495,6 @@ fn balancer_status(errors: &mut Errors, service: &Value, old: &Value) {
 }
 
 #[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
 mod tests;

@@ -386,10 +386,40 @@ mod tests {
 
     #[test]
     fn disks() {
-        check_volume("gcePersistentDisk", "{partition: 256}", expect![[""]]);
-        check_volume("awsElasticBlockStore", "{partition: -1}", expect![[""]]);
-        check_volume("azureDisk", "{kind: Managed, cachingMode: Zap, diskURI: 'https://x'}", expect![[""]]);
-        check_volume("azureDisk", "{kind: Zap, diskName: n, diskURI: x}", expect![[""]]);
+        check_volume(
+            "gcePersistentDisk",
+            "{partition: 256}",
+            expect![[r#"
+            v.gcePersistentDisk.pdName: Required value
+            v.gcePersistentDisk.partition: Invalid value: 256: must be between 1 and 255, inclusive
+        "#]],
+        );
+        check_volume(
+            "awsElasticBlockStore",
+            "{partition: -1}",
+            expect![[r#"
+            v.awsElasticBlockStore.volumeID: Required value
+            v.awsElasticBlockStore.partition: Invalid value: -1: must be between 1 and 255, inclusive
+        "#]],
+        );
+        check_volume(
+            "azureDisk",
+            "{kind: Managed, cachingMode: Zap, diskURI: 'https://x'}",
+            expect![[r#"
+            v.azureDisk.diskName: Required value
+            v.azureDisk.cachingMode: Unsupported value: "Zap": supported values: "None", "ReadOnly", "ReadWrite"
+            v.azureDisk.diskURI: Unsupported value: "https://x": supported values: "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
+        "#]],
+        );
+        check_volume(
+            "azureDisk",
+            "{kind: Zap, diskName: n, diskURI: x}",
+            expect![[r#"
+            v.azureDisk.diskName: Required value
+            v.azureDisk.kind: Unsupported value: "Zap": supported values: "Dedicated", "Managed", "Shared"
+            v.azureDisk.diskURI: Unsupported value: "x": supported values: "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
+        "#]],
+        );
     }
 
     #[test]

@@ -6,19 +6,19 @@ use crate::strategy::testing::{check_invalid, check_invalid_update, check_prepar
 const CONTAINER: &str = "name: c, image: i, imagePullPolicy: Always, terminationMessagePolicy: File";
 
 /// A good pod with more in its container and in its spec.
-fn pod(container: &str, spec: &str) -> String {
+pub(super) fn pod(container: &str, spec: &str) -> String {
     format!(
         "metadata: {{name: p}}\nspec: {{restartPolicy: Always, dnsPolicy: ClusterFirst, containers: [{{{CONTAINER}{container}}}]{spec}}}"
     )
 }
 
 #[track_caller]
-fn check_container(more: &str, expected: Expect) {
+pub(super) fn check_container(more: &str, expected: Expect) {
     check_invalid(&Pod, &pod(&format!(", {more}"), ""), expected);
 }
 
 #[track_caller]
-fn check_spec(more: &str, expected: Expect) {
+pub(super) fn check_spec(more: &str, expected: Expect) {
     check_invalid(&Pod, &pod("", &format!(", {more}")), expected);
 }
 
