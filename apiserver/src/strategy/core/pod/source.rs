@@ -365,23 +365,77 @@ mod tests {
 
     #[test]
     fn iscsi() {
-        check_volume("iscsi", "{lun: 256, chapAuthSession: true, initiatorName: x}", expect![[""]]);
-        check_volume("iscsi", "{targetPortal: p, iqn: zap}", expect![[""]]);
-        check_volume("iscsi", "{targetPortal: p, iqn: iqn.zap}", expect![[""]]);
+        check_volume(
+            "iscsi",
+            "{lun: 256, chapAuthSession: true, initiatorName: x}",
+            expect![[r#"
+            v.iscsi.targetPortal: Required value
+            v.iscsi.iqn: Required value
+            v.iscsi.lun: Invalid value: 256: must be between 0 and 255, inclusive
+            v.iscsi.secretRef: Required value
+            v.iscsi.initiatorname: Invalid value: "x": must be valid format starting with iqn, eui, or naa
+        "#]],
+        );
+        check_volume(
+            "iscsi",
+            "{targetPortal: p, iqn: zap}",
+            expect![[r#"
+            v.iscsi.iqn: Invalid value: "zap": must be valid format starting with iqn, eui, or naa
+        "#]],
+        );
+        check_volume(
+            "iscsi",
+            "{targetPortal: p, iqn: iqn.zap}",
+            expect![[r#"
+            v.iscsi.iqn: Invalid value: "iqn.zap": must be valid format
+        "#]],
+        );
         let long = format!(
             "{{targetPortal: {}, iqn: eui.0123456789abcdef, initiatorName: eui.0123456789abcdef, secretRef: {{}}}}",
             "p".repeat(64)
         );
         check_volume("iscsi", &long, expect![[""]]);
-        check_persistent("iscsi", &long, expect![[""]]);
-        check_persistent("iscsi", "{targetPortal: p, iqn: zap}", expect![[""]]);
+        check_persistent(
+            "iscsi",
+            &long,
+            expect![[r#"
+            v.iscsi.targetportal: Invalid value: "pppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp": Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.
+            v.iscsi.secretRef.name: Required value
+        "#]],
+        );
+        check_persistent(
+            "iscsi",
+            "{targetPortal: p, iqn: zap}",
+            expect![[r#"
+            v.iscsi.iqn: Invalid value: "zap": must be valid format
+        "#]],
+        );
     }
 
     #[test]
     fn fibre_channel() {
-        check_volume("fc", "{}", expect![[""]]);
-        check_volume("fc", "{targetWWNs: [a], wwids: [b]}", expect![[""]]);
-        check_volume("fc", "{targetWWNs: [a], lun: 300}", expect![[""]]);
+        check_volume(
+            "fc",
+            "{}",
+            expect![[r#"
+            v.fc.targetWWNs: Required value: must specify either targetWWNs or wwids, but not both
+        "#]],
+        );
+        check_volume(
+            "fc",
+            "{targetWWNs: [a], wwids: [b]}",
+            expect![[r#"
+            v.fc.targetWWNs: Invalid value: ["a"]: targetWWNs and wwids can not be specified simultaneously
+            v.fc.lun: Required value: lun is required if targetWWNs is specified
+        "#]],
+        );
+        check_volume(
+            "fc",
+            "{targetWWNs: [a], lun: 300}",
+            expect![[r#"
+            v.fc.lun: Invalid value: 300: must be between 0 and 255, inclusive
+        "#]],
+        );
     }
 
     #[test]
@@ -424,35 +478,141 @@ mod tests {
 
     #[test]
     fn flocker_and_quobyte() {
-        check_volume("flocker", "{datasetName: a/b, datasetUUID: u}", expect![[""]]);
-        check_volume("quobyte", "{}", expect![[""]]);
-        check_volume("quobyte", "{registry: 'a:1,b', volume: v}", expect![[""]]);
+        check_volume(
+            "flocker",
+            "{datasetName: a/b, datasetUUID: u}",
+            expect![[r#"
+            v.flocker: Invalid value: "resource": datasetName and datasetUUID can not be specified simultaneously
+            v.flocker.datasetName: Invalid value: "a/b": must not contain '/'
+        "#]],
+        );
+        check_volume(
+            "quobyte",
+            "{}",
+            expect![[r#"
+            v.quobyte.registry: Required value: must be a host:port pair or multiple pairs separated by commas
+            v.quobyte.volume: Required value
+        "#]],
+        );
+        check_volume(
+            "quobyte",
+            "{registry: 'a:1,b', volume: v}",
+            expect![[r#"
+            v.quobyte.registry: Invalid value: "a:1,b": must be a host:port pair or multiple pairs separated by commas
+        "#]],
+        );
         let tenant = format!("{{registry: 'a:1', volume: v, tenant: {}}}", "t".repeat(65));
-        check_volume("quobyte", &tenant, expect![[""]]);
+        check_volume(
+            "quobyte",
+            &tenant,
+            expect![[r#"
+            v.quobyte.tenant: Required value: must be a UUID and may not exceed a length of 64 characters
+        "#]],
+        );
     }
 
     #[test]
     fn secrets_and_namespaces() {
-        check_volume("cinder", "{volumeID: v, secretRef: {}}", expect![[""]]);
-        check_persistent("cinder", "{volumeID: v, secretRef: {}}", expect![[""]]);
-        check_volume("storageos", "{volumeName: A_, volumeNamespace: B_, secretRef: {}}", expect![[""]]);
-        check_persistent("storageos", "{volumeName: a, secretRef: {name: s}}", expect![[""]]);
-        check_persistent("azureFile", "{secretName: s, shareName: h, secretNamespace: ''}", expect![[""]]);
-        check_persistent("glusterfs", "{endpoints: e, path: p, endpointsNamespace: ''}", expect![[""]]);
-        check_persistent("glusterfs", "{endpoints: e, path: p, endpointsNamespace: A_}", expect![[""]]);
+        check_volume(
+            "cinder",
+            "{volumeID: v, secretRef: {}}",
+            expect![[r#"
+            v.cinder.secretRef.name: Required value
+        "#]],
+        );
+        check_persistent(
+            "cinder",
+            "{volumeID: v, secretRef: {}}",
+            expect![[r#"
+            v.cinder.secretRef.name: Required value
+            v.cinder.secretRef.namespace: Required value
+        "#]],
+        );
+        check_volume(
+            "storageos",
+            "{volumeName: A_, volumeNamespace: B_, secretRef: {}}",
+            expect![[r#"
+            v.storageos.volumeName: Invalid value: "A_": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            v.storageos.volumeNamespace: Invalid value: "B_": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            v.storageos.secretRef.name: Required value
+        "#]],
+        );
+        check_persistent(
+            "storageos",
+            "{volumeName: a, secretRef: {name: s}}",
+            expect![[r#"
+            v.storageos.secretRef.namespace: Required value
+        "#]],
+        );
+        check_persistent(
+            "azureFile",
+            "{secretName: s, shareName: h, secretNamespace: ''}",
+            expect![[r#"
+            v.azureFile.secretNamespace: Required value
+        "#]],
+        );
+        check_persistent(
+            "glusterfs",
+            "{endpoints: e, path: p, endpointsNamespace: ''}",
+            expect![[r#"
+            v.glusterfs.endpointsNamespace: Invalid value: "": if the endpointnamespace is set, it must be a valid namespace name
+        "#]],
+        );
+        check_persistent(
+            "glusterfs",
+            "{endpoints: e, path: p, endpointsNamespace: A_}",
+            expect![[r#"
+            v.glusterfs.endpointsNamespace: Invalid value: "A_": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+        "#]],
+        );
     }
 
     #[test]
     fn flex_options_are_not_kubernetes() {
-        check_volume("flexVolume", "{options: {a: b, k8s.io/x: y, Zap.Kubernetes.io: z}}", expect![[""]]);
+        check_volume(
+            "flexVolume",
+            "{options: {a: b, k8s.io/x: y, Zap.Kubernetes.io: z}}",
+            expect![[r#"
+            v.flexVolume.driver: Required value
+            v.flexVolume.options[Zap.Kubernetes.io]: Invalid value: "Zap.Kubernetes.io": kubernetes.io and k8s.io namespaces are reserved
+            v.flexVolume.options[k8s.io/x]: Invalid value: "k8s.io/x": kubernetes.io and k8s.io namespaces are reserved
+        "#]],
+        );
     }
 
     #[test]
     fn paths() {
-        check_volume("hostPath", "{type: Zap}", expect![[""]]);
-        check_volume("hostPath", "{path: /a/../b, type: Zap}", expect![[""]]);
-        check_volume("gitRepo", "{directory: /x}", expect![[""]]);
-        check_volume("nfs", "{path: rel}", expect![[""]]);
+        check_volume(
+            "hostPath",
+            "{type: Zap}",
+            expect![[r#"
+            v.hostPath.path: Required value
+        "#]],
+        );
+        check_volume(
+            "hostPath",
+            "{path: /a/../b, type: Zap}",
+            expect![[r#"
+            v.hostPath.path: Invalid value: "/a/../b": must not contain '..'
+            v.hostPath.type: Unsupported value: "Zap": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"
+        "#]],
+        );
+        check_volume(
+            "gitRepo",
+            "{directory: /x}",
+            expect![[r#"
+            v.gitRepo.repository: Required value
+            v.gitRepo.directory: Invalid value: "/x": must be a relative path
+        "#]],
+        );
+        check_volume(
+            "nfs",
+            "{path: rel}",
+            expect![[r#"
+            v.nfs.server: Required value
+            v.nfs.path: Invalid value: "rel": must be an absolute path
+        "#]],
+        );
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn environment_is_checked() {
     check_container(
         "env: [{name: A, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: \"metadata.labels['a b']\"}}}]",
         expect![[r#"
-            spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            spec.containers[0].env[0].valueFrom.fieldRef: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
         "#]],
     );
     check_container(
@@ -129,10 +129,11 @@ fn resources_are_checked() {
     check_container(
         "resources: {limits: {a.b/c: '1.5', zap: 1}, requests: {a.b/c: 1}}",
         expect![[r#"
-        spec.containers[0].resources.limits[a.b/c]: Invalid value: "1500m": must be an integer
-        spec.containers[0].resources.limits[zap]: Invalid value: "zap": must be a standard resource for containers
-        spec.containers[0].resources.requests: Invalid value: "1": must be equal to a.b/c limit of 1500m
-    "#]],
+            spec.containers[0].resources.limits[a.b/c]: Invalid value: "1500m": must be an integer
+            spec.containers[0].resources.limits[zap]: Invalid value: "zap": must be a standard resource type or fully qualified
+            spec.containers[0].resources.limits[zap]: Invalid value: "zap": must be a standard resource for containers
+            spec.containers[0].resources.requests: Invalid value: "1": must be equal to a.b/c limit of 1500m
+        "#]],
     );
 }
 
@@ -349,8 +350,8 @@ fn gated_pods_may_be_narrowed() {
         &gated("nodeSelector: {a: b}"),
         &gated("nodeSelector: {a: x}"),
         expect![[r#"
-        spec.nodeSelector: Invalid value: {"a":"x"}: only additions are allowed (no mutations or deletions)
-    "#]],
+            spec.nodeSelector: Invalid value: {"a":"x"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)
+        "#]],
     );
 }
 

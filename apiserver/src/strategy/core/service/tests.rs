@@ -100,10 +100,10 @@ fn fields_belong_to_types() {
     check(
         &format!("type: LoadBalancer, clusterIP: None, clusterIPs: [None], {PORT}"),
         expect![[r#"
-        spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for LoadBalancer services
-        spec.allocateLoadBalancerNodePorts: Required value
-        spec.externalTrafficPolicy: Required value
-    "#]],
+            spec.clusterIPs[0]: Invalid value: "None": may not be set to 'None' for LoadBalancer services
+            allocateLoadBalancerNodePorts: Required value
+            spec.externalTrafficPolicy: Required value
+        "#]],
     );
 }
 
