@@ -7,10 +7,13 @@ use std::sync::Arc;
 use crate::seams::Strategy;
 
 pub(crate) mod check;
+pub(crate) mod conditions;
 pub(crate) mod counts;
 pub(crate) mod diff;
 pub(crate) mod gated;
 pub(crate) mod internal_form;
+#[cfg(test)]
+mod rule_tests;
 pub(crate) mod rules;
 #[cfg(test)]
 pub(crate) mod testing;

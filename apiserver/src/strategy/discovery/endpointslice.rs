@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use apimachinery::{FieldError, Path, Value, meta, names};
 
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{Errors, immutable, optional_name, port, problems, same};
-use crate::values::text;
+use crate::strategy::check::{self, Errors, immutable, optional_name, port, problems, same};
+use crate::values::{string_list, text};
 
 #[derive(Debug)]
 pub struct EndpointSlice;
@@ -14,7 +14,7 @@ pub struct EndpointSlice;
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
-const ZONE_HINTS_MAX: usize = 8;
+const HINTS_MAX: usize = 8;
 /// The slice that names the API server itself.
 const SERVERS_OWN: (&str, &str) = ("default", "kubernetes");
 const LOOPBACK: &str = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
@@ -73,9 +73,10 @@ fn validate(object: &Value, before: &[Value]) -> Errors {
     if endpoints.len() > ENDPOINTS_MAX {
         errors.push(FieldError::too_many(&path, endpoints.len(), ENDPOINTS_MAX));
     } else {
+        let known: Vec<String> = before.iter().flat_map(|e| string_list(e.get("addresses"))).collect();
         let unchanged = |at: usize, endpoint: &Value| before.get(at) == Some(endpoint);
         for (at, endpoint) in endpoints.iter().enumerate().filter(|(at, e)| !unchanged(*at, e)) {
-            validate_endpoint(&mut errors, endpoint, kind, &path.index(at));
+            validate_endpoint(&mut errors, endpoint, kind, &path.index(at), &known);
         }
     }
     if (meta::namespace(object), meta::name(object)) == SERVERS_OWN {
@@ -86,7 +87,7 @@ fn validate(object: &Value, before: &[Value]) -> Errors {
     errors
 }
 
-fn validate_endpoint(errors: &mut Errors, endpoint: &Value, kind: &str, path: &Path) {
+fn validate_endpoint(errors: &mut Errors, endpoint: &Value, kind: &str, path: &Path, known: &[String]) {
     let addresses = endpoint.array_at(&["addresses"]);
     let at = path.child("addresses");
     if addresses.is_empty() {
@@ -95,29 +96,34 @@ fn validate_endpoint(errors: &mut Errors, endpoint: &Value, kind: &str, path: &P
         errors.push(FieldError::too_many(&at, addresses.len(), ADDRESSES_MAX));
     }
     for (index, address) in addresses.iter().enumerate() {
-        validate_address(errors, address.as_str().unwrap_or_default(), kind, &at.index(index));
+        validate_address(errors, address.as_str().unwrap_or_default(), kind, &at.index(index), known);
     }
     optional_name(errors, endpoint, path, "nodeName", names::dns1123_subdomain);
     if endpoint.get("hostname").is_some() {
         let host = text(endpoint, &["hostname"]);
         problems(errors, &path.child("hostname"), host, names::dns1123_label(host));
     }
-    let zones = endpoint.array_at(&["hints", "forZones"]);
-    let path = path.child("hints").child("forZones");
-    if zones.len() > ZONE_HINTS_MAX {
-        errors.push(FieldError::too_many(&path, zones.len(), ZONE_HINTS_MAX));
-        return;
-    }
-    for (at, zone) in zones.iter().enumerate() {
-        let name = text(zone, &["name"]);
-        if zones[..at].iter().any(|z| text(z, &["name"]) == name) {
-            errors.push(FieldError::duplicate(&path.index(at).child("name"), name));
+    for (list, rule) in [
+        ("forZones", names::label_value as fn(&str) -> names::Problems),
+        ("forNodes", names::dns1123_subdomain),
+    ] {
+        let hints = endpoint.array_at(&["hints", list]);
+        let path = path.child("hints").child(list);
+        if hints.len() > HINTS_MAX {
+            errors.push(FieldError::too_many(&path, hints.len(), HINTS_MAX));
+            continue;
         }
-        problems(errors, &path.index(at).child("name"), name, names::label_value(name));
+        for (at, hint) in hints.iter().enumerate() {
+            let name = text(hint, &["name"]);
+            if hints[..at].iter().any(|h| text(h, &["name"]) == name) {
+                errors.push(FieldError::duplicate(&path.index(at).child("name"), name));
+            }
+            problems(errors, &path.index(at).child("name"), name, rule(name));
+        }
     }
 }
 
-fn validate_address(errors: &mut Errors, address: &str, kind: &str, path: &Path) {
+fn validate_address(errors: &mut Errors, address: &str, kind: &str, path: &Path, known: &[String]) {
     if kind == "FQDN" {
         domain(errors, address, path);
         return;
@@ -125,7 +131,7 @@ fn validate_address(errors: &mut Errors, address: &str, kind: &str, path: &Path)
     if !["IPv4", "IPv6"].contains(&kind) {
         return;
     }
-    problems(errors, path, address, names::ip(address));
+    check::ip(errors, path, address, known);
     let Some(ip) = names::parse_ip(address) else { return };
     if ip.is_ipv4() != (kind == "IPv4") {
         errors.push(FieldError::invalid(path, address, &format!("must be an {kind} address")));

@@ -34,9 +34,9 @@ impl Strategy for Ingress {
         errors
     }
 
-    fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
+    fn validate_update(&self, ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
         match ctx.subresource {
-            "status" => validate_status(object),
+            "status" => validate_status(object, old),
             _ => validate_spec(object),
         }
     }
@@ -184,14 +184,16 @@ pub(super) fn local_reference(errors: &mut Errors, reference: &Value, path: &Pat
     }
 }
 
-fn validate_status(object: &Value) -> Errors {
+fn validate_status(object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
+    let before = old.array_at(&["status", "loadBalancer", "ingress"]);
+    let before: Vec<String> = before.iter().map(|i| text(i, &["ip"]).to_owned()).collect();
     let list = Path::new("status").child("loadBalancer").child("ingress");
     for (at, point) in object.array_at(&["status", "loadBalancer", "ingress"]).iter().enumerate() {
         let path = list.index(at);
         let (ip, host) = (text(point, &["ip"]), text(point, &["hostname"]));
         if !ip.is_empty() {
-            problems(&mut errors, &path.child("ip"), ip, names::ip(ip));
+            crate::strategy::check::ip(&mut errors, &path.child("ip"), ip, &before);
         }
         if !host.is_empty() {
             let path = path.child("hostname");

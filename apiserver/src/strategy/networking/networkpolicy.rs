@@ -6,8 +6,8 @@ use apimachinery::selector::validate_label_selector;
 use apimachinery::{FieldError, Path, Value, names};
 
 use crate::seams::{Strategy, StrategyContext};
-use crate::strategy::check::{Errors, optional_one_of, port, problems};
-use crate::values::text;
+use crate::strategy::check::{self, Errors, optional_one_of, port, problems};
+use crate::values::{string_list, text};
 
 #[derive(Debug)]
 pub struct NetworkPolicy;
@@ -20,15 +20,29 @@ impl Strategy for NetworkPolicy {
     }
 
     fn validate_create(&self, _ctx: &StrategyContext<'_>, object: &Value) -> Vec<FieldError> {
-        validate(object)
+        validate(object, &[])
     }
 
-    fn validate_update(&self, _ctx: &StrategyContext<'_>, object: &Value, _old: &Value) -> Vec<FieldError> {
-        validate(object)
+    fn validate_update(&self, _ctx: &StrategyContext<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+        validate(object, &networks(old))
     }
 }
 
-fn validate(object: &Value) -> Errors {
+/// Every network of a policy.
+fn networks(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        let rules = object.array_at(&["spec", direction]).iter();
+        for block in rules.flat_map(|rule| rule.array_at(&[peers])).filter_map(|peer| peer.get("ipBlock")) {
+            found.push(text(block, &["cidr"]).to_owned());
+            found.extend(string_list(block.get("except")));
+        }
+    }
+    found
+}
+
+/// `before` are the networks that the policy had.
+fn validate(object: &Value, before: &[String]) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("spec");
     let spec = object.get("spec").unwrap_or(&Value::NULL);
@@ -42,7 +56,7 @@ fn validate(object: &Value) -> Errors {
                 validate_port(&mut errors, port, &path.child("ports").index(at));
             }
             for (at, peer) in rule.array_at(&[peers]).iter().enumerate() {
-                validate_peer(&mut errors, peer, &path.child(peers).index(at));
+                validate_peer(&mut errors, peer, &path.child(peers).index(at), before);
             }
         }
     }
@@ -88,7 +102,7 @@ fn validate_port(errors: &mut Errors, value: &Value, path: &Path) {
     }
 }
 
-fn validate_peer(errors: &mut Errors, peer: &Value, path: &Path) {
+fn validate_peer(errors: &mut Errors, peer: &Value, path: &Path, before: &[String]) {
     let mut peers = 0;
     for key in ["podSelector", "namespaceSelector"] {
         if let Some(selector) = peer.get(key) {
@@ -99,7 +113,7 @@ fn validate_peer(errors: &mut Errors, peer: &Value, path: &Path) {
     let block = peer.get("ipBlock");
     if let Some(block) = block {
         peers += 1;
-        validate_block(errors, block, &path.child("ipBlock"));
+        validate_block(errors, block, &path.child("ipBlock"), before);
     }
     if peers == 0 {
         errors.push(FieldError::required(path, "must specify a peer"));
@@ -108,19 +122,19 @@ fn validate_peer(errors: &mut Errors, peer: &Value, path: &Path) {
     }
 }
 
-fn validate_block(errors: &mut Errors, block: &Value, path: &Path) {
+fn validate_block(errors: &mut Errors, block: &Value, path: &Path, before: &[String]) {
     let cidr = text(block, &["cidr"]);
     let at = path.child("cidr");
     if cidr.is_empty() {
         errors.push(FieldError::required(&at, ""));
         return;
     }
-    problems(errors, &at, cidr, names::cidr(cidr));
+    check::cidr(errors, &at, cidr, before);
     let Some(network) = names::parse_cidr(cidr) else { return };
     for (index, except) in block.array_at(&["except"]).iter().enumerate() {
         let path = path.child("except").index(index);
         let except = except.as_str().unwrap_or_default();
-        problems(errors, &path, except, names::cidr(except));
+        check::cidr(errors, &path, except, before);
         let Some((address, length)) = names::parse_cidr(except) else { continue };
         if !contains(network, address) || network.1 >= length {
             errors.push(FieldError::invalid(&path, except, "must be a strict subset of `cidr`"));

@@ -5,7 +5,7 @@ use apimachinery::{FieldError, Path, Value};
 
 use crate::seams::{Strategy, StrategyContext};
 use crate::strategy::check::{Errors, at_most_all, count_or_percent, not_negative, one_of};
-use crate::strategy::internal_form;
+use crate::strategy::{conditions, internal_form};
 
 #[derive(Debug)]
 pub struct PodDisruptionBudget;
@@ -28,6 +28,8 @@ impl Strategy for PodDisruptionBudget {
         for key in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
             not_negative(&mut errors, status, &Path::new("status"), key);
         }
+        let path = Path::new("status").child("conditions");
+        conditions::validate(&mut errors, status.array_at(&["conditions"]), &path);
         errors
     }
 }

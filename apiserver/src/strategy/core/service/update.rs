@@ -81,10 +81,8 @@ fn families(errors: &mut Errors, service: &Value, old: &Value, spec: &Path) {
     let (now, before) = (list(service, "ipFamilies"), list(old, "ipFamilies"));
     let ips = list(service, "clusterIPs");
     let first = spec.child("ipFamilies").index(0);
+    // Another family in the place of one is told where the address does not fit it.
     if now.len() == before.len() {
-        for _ in (0..now.len()).filter(|at| now[*at] != before[*at]) {
-            errors.push(FieldError::invalid(&first, strings(&now), ONCE_SET));
-        }
         return;
     }
     if before.len() > now.len() && ips.is_empty() {
