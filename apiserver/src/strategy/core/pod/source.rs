@@ -96,10 +96,10 @@ pub(in crate::strategy) fn validate(
             secret_reference(errors, source, path, owner);
         }
         "glusterfs" if owner.is_persistent() => endpoints_namespace(errors, source, path),
-        "azureFile" if owner.is_persistent() => {
-            if source.get("secretNamespace").and_then(Value::as_str) == Some("") {
-                errors.push(FieldError::required(&path.child("secretNamespace"), ""));
-            }
+        "azureFile"
+            if owner.is_persistent() && source.get("secretNamespace").and_then(Value::as_str) == Some("") =>
+        {
+            errors.push(FieldError::required(&path.child("secretNamespace"), ""));
         }
         _ => {}
     }

@@ -15,10 +15,11 @@ pub(super) fn validate(errors: &mut Errors, service: &Value, old: &Value) {
     let kind = |service: &Value| text(service, &["spec", "type"]).to_owned();
     let has_name = kind(service) == "ExternalName" || kind(old) == "ExternalName";
     let (now_headless, was_headless) = (is_headless(service), is_headless(old));
-    if !has_name && !(now_headless && was_headless) {
+    let n_headless = usize::from(now_headless) + usize::from(was_headless);
+    if !has_name && n_headless < 2 {
         addresses(errors, service, old, &spec);
     }
-    if !has_name && !now_headless && !was_headless {
+    if !has_name && n_headless == 0 {
         families(errors, service, old, &spec);
     }
     let class = |service: &Value| service.at(&["spec", "loadBalancerClass"]).cloned();
