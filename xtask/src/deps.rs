@@ -71,14 +71,16 @@ const PACKAGES: &[Package] = &[
     package(Need::Test, "bsdutils", Proof::Program("script"), "gives `kubectl exec -it` a terminal"),
     package(Need::Test, "diffutils", Proof::Program("diff"), "`kubectl diff` calls it"),
     package(Need::Test, "procps", Proof::Program("kill"), "ends processes to see what comes of it"),
-    package(Need::Test, "npm", Proof::Program("npm"), "fetches kubectl"),
+    package(Need::Test, "npm", Proof::Program("npm"), "fetches kubectl, Helm and JavaScript's client"),
+    package(Need::Test, "nodejs", Proof::Program("node"), "runs JavaScript's client"),
+    package(Need::Test, "python3-pip", Proof::Program("pip3"), "fetches Python's client, and brings Python"),
     package(
         Need::Test,
         "ca-certificates",
         Proof::File(&["/etc/ssl/certs/ca-certificates.crt"]),
-        "lets npm fetch it",
+        "lets npm and pip fetch them",
     ),
-    package(Need::Test, "unzip", Proof::Program("unzip"), "unpacks kubectl"),
+    package(Need::Test, "unzip", Proof::Program("unzip"), "unpacks kubectl and Helm"),
 ];
 
 const fn package(need: Need, name: &'static str, proof: Proof, why: &'static str) -> Package {
@@ -112,7 +114,9 @@ fn is_static(path: &Path) -> bool {
 pub(crate) fn for_tests() -> Result<()> {
     ensure(Need::Test)?;
     cargo_tools()?;
-    crate::tools::kubectl()
+    crate::tools::kubectl_and_helm()?;
+    crate::clients::python()?;
+    crate::clients::node()
 }
 
 /// Installs what is missing up to `need`, saying what and why.

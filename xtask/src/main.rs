@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "commands talk to people")]
 
+mod clients;
 mod deps;
 mod import_kinds;
 mod seeds;
@@ -27,7 +28,7 @@ struct Args {
 enum Command {
     /// Install what the host lacks (Debian packages, by apt)
     Deps {
-        /// Also what only tests need: more packages, cargo-nextest, and kubectl in target/tools
+        /// Also what only tests need: more packages, cargo-nextest, and clients in target/tools
         #[arg(long)]
         test: bool,
     },

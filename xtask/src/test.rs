@@ -21,8 +21,10 @@ pub(crate) struct TestArgs {
 }
 
 /// Tests that start a containerd or a whole cluster: they need root and the host's ports.
-const WITH_CONTAINERS: &str = "package(e2e-tests) | binary(containerd) | binary(streams)";
-const WITHOUT_CONTAINERS: &str = "not (package(e2e-tests) | binary(containerd) | binary(streams))";
+const WITH_CONTAINERS: &str =
+    "package(e2e-tests) | package(client-tests) | binary(containerd) | binary(streams)";
+const WITHOUT_CONTAINERS: &str =
+    "not (package(e2e-tests) | package(client-tests) | binary(containerd) | binary(streams))";
 
 fn run_steps(args: &TestArgs) -> Result<Vec<(&'static str, Duration)>> {
     let mut times = Vec::new();

@@ -1,8 +1,10 @@
-//! From a WebSocket client of exec or attach to a SPDY server (the container runtime, or an upstream kubelet).
+//! From a WebSocket client of exec, attach or port-forward to a SPDY server (the container runtime, or an upstream kubelet).
 //!
 //! The runtime's error stream carries a Status since version 4; older WebSocket clients get its message alone. The
 //! half-close of version 5's channel 255 becomes the end of the SPDY stream, so that `cat` in a container sees the end
 //! of its input.
+
+mod ports;
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+pub use self::ports::{MAX_PORTS, run_ports};
 use crate::remotecommand::{self, Streams, channel};
 use crate::{Error, Session, Stream};
 
@@ -125,8 +128,14 @@ where
     }
 }
 
-/// What the error stream says, in all.
+/// What a command's error stream says, in all.
 async fn status(stream: &Stream) -> Vec<u8> {
+    let said = whole(stream).await;
+    said.unwrap_or_else(|text| remotecommand::internal_error(&text).to_string().into_bytes())
+}
+
+/// What an error stream says, in all, or that it broke off before it said anything.
+async fn whole(stream: &Stream) -> Result<Vec<u8>, String> {
     /// A Status is a few hundred bytes.
     const MAX_STATUS: usize = 64 * 1024;
     let mut all = Vec::new();
@@ -134,12 +143,10 @@ async fn status(stream: &Stream) -> Vec<u8> {
         match stream.read().await {
             Ok(Some(data)) if all.len() + data.len() <= MAX_STATUS => all.extend_from_slice(&data),
             Ok(Some(_)) => {}
-            Ok(None) => return all,
             Err(error) if all.is_empty() => {
-                let text = format!("the connection to the container runtime was lost: {error}");
-                return remotecommand::internal_error(&text).to_string().into_bytes();
+                return Err(format!("the connection to the container runtime was lost: {error}"));
             }
-            Err(_) => return all,
+            Ok(None) | Err(_) => return Ok(all),
         }
     }
 }

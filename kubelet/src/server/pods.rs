@@ -257,8 +257,8 @@ impl Server {
         request: Request<Incoming>,
     ) -> Result<Answer, Refused> {
         let upgrade = stream::requested_upgrade(request.headers(), true).map_err(bad_request)?;
+        let ports = stream::requested_ports(query, &upgrade).map_err(bad_request)?;
         let pod = self.pod(wanted)?;
-        let ports: Vec<i32> = query.all("port").iter().filter_map(|p| p.parse().ok()).collect();
         let uid = [(labels::POD_UID, pod.metadata.uid.as_str())];
         let sandboxes = self.deps.runtime.list_sandboxes(&uid).await.map_err(|e| runtime_error(&e))?;
         let ready = sandboxes.into_iter().find(|s| s.state() == v1::PodSandboxState::SandboxReady);
@@ -269,9 +269,11 @@ impl Server {
             )
         };
         let pod_sandbox_id = ready.ok_or_else(missing)?.id;
-        let asked = v1::PortForwardRequest { pod_sandbox_id, port: ports };
+        let port = ports.iter().copied().map(i32::from).collect();
+        let asked = v1::PortForwardRequest { pod_sandbox_id, port };
         let url = self.deps.runtime.port_forward_url(asked).await.map_err(|e| runtime_error(&e))?;
-        Ok(stream::connect(&self.deps.tasks, request, upgrade, &url, stream::Purpose::PortForward).await)
+        Ok(stream::connect(&self.deps.tasks, request, upgrade, &url, stream::Purpose::PortForward(ports))
+            .await)
     }
 
     /// `/run`: a command to its end, and everything that it printed.

@@ -1,7 +1,8 @@
 //! exec, attach and port-forward: from the client's WebSocket or SPDY connection to the runtime's streaming server.
 //!
 //! A SPDY client is passed through as it is. A WebSocket client of exec or attach is translated (the runtime of
-//! containerd 1.6 knows no half-close over WebSocket), one of port-forward is unwrapped: SPDY travels inside.
+//! containerd 1.6 knows no half-close over WebSocket). One of port-forward is unwrapped when SPDY travels inside, as
+//! kubectl's does, and translated when it speaks by channels, as libraries do that know no SPDY.
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What we speak to clients over WebSocket, for exec and attach.
 const WEBSOCKET_PROTOCOLS: [&str; 3] = [remotecommand::V5, remotecommand::V4, remotecommand::V1];
+/// The same for port-forward: SPDY inside, or a pair of channels for each port.
+const PORT_FORWARD_PROTOCOLS: [&str; 2] = [remotecommand::PORT_FORWARD_TUNNEL, remotecommand::V4];
 /// What we ask the runtime for, best first.
 const RUNTIME_PROTOCOLS: [&str; 4] =
     [remotecommand::V4, remotecommand::V3, remotecommand::V2, remotecommand::V1];
@@ -39,8 +42,8 @@ pub enum Upgrade {
     WebSocket { key: String, protocol: String },
 }
 
-/// Reads what a client asks to be upgraded to; `tunnelled` when SPDY may travel inside a WebSocket.
-pub fn requested_upgrade(headers: &HeaderMap, tunnelled: bool) -> Result<Upgrade, &'static str> {
+/// Reads what a client asks to be upgraded to, for port-forward or for a command.
+pub fn requested_upgrade(headers: &HeaderMap, port_forward: bool) -> Result<Upgrade, &'static str> {
     let values = |name: &str| -> Vec<String> {
         let all = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
         all.flat_map(|v| v.split(',')).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect()
@@ -54,12 +57,11 @@ pub fn requested_upgrade(headers: &HeaderMap, tunnelled: bool) -> Result<Upgrade
         let key = key.ok_or("not a WebSocket handshake: no Sec-WebSocket-Key")?.to_owned();
         let offered = values("sec-websocket-protocol");
         let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
-        let ours: &[&str] =
-            if tunnelled { &[remotecommand::PORT_FORWARD_TUNNEL] } else { &WEBSOCKET_PROTOCOLS };
+        let ours: &[&str] = if port_forward { &PORT_FORWARD_PROTOCOLS } else { &WEBSOCKET_PROTOCOLS };
         let protocol = match remotecommand::negotiate(&offered, ours) {
             Some(protocol) => protocol.to_owned(),
-            // Without a subprotocol: the first version's channels.
-            None if offered.is_empty() && !tunnelled => String::new(),
+            // Without a subprotocol: channels.
+            None if offered.is_empty() => String::new(),
             None => return Err("unable to negotiate a WebSocket subprotocol"),
         };
         return Ok(Upgrade::WebSocket { key, protocol });
@@ -109,11 +111,39 @@ pub fn attach_request(container_id: &str, streams: Streams) -> v1::AttachRequest
     }
 }
 
+/// The ports that the query names, in its order: those that a client by channels gets.
+pub fn requested_ports(query: &Query, upgrade: &Upgrade) -> Result<Vec<u16>, String> {
+    let values = query.all("port");
+    let ports: Result<Vec<u16>, String> = values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|text| match text.parse() {
+            Ok(0) => Err(format!("port \"{text}\" must be > 0")),
+            Ok(port) => Ok(port),
+            Err(error) => Err(format!("unable to parse \"{text}\" as a port: {error}")),
+        })
+        .collect();
+    let by_channels = matches!(upgrade, Upgrade::WebSocket { protocol, .. } if is_by_channels(protocol));
+    match ports {
+        // With SPDY each stream names its port; what the query says is the runtime's to judge.
+        _ if !by_channels => Ok(values.iter().filter_map(|text| text.parse().ok()).collect()),
+        Ok(ports) if ports.is_empty() => Err("query parameter \"port\" is required".to_owned()),
+        Ok(ports) if ports.len() > bridge::MAX_PORTS => {
+            Err(format!("at most {} ports may be forwarded at once", bridge::MAX_PORTS))
+        }
+        ports => ports,
+    }
+}
+
+fn is_by_channels(protocol: &str) -> bool {
+    protocol != remotecommand::PORT_FORWARD_TUNNEL
+}
+
 /// What the streams are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Command(Streams),
-    PortForward,
+    PortForward(Vec<u16>),
 }
 
 /// Leads a client to the runtime's `url`: connects there first, so that a refusal is still an HTTP answer, then agrees
@@ -125,10 +155,10 @@ pub async fn connect(
     url: &str,
     purpose: Purpose,
 ) -> Answer {
-    let protocols: Vec<String> = match (&upgrade, purpose) {
+    let protocols: Vec<String> = match (&upgrade, &purpose) {
         (Upgrade::Spdy { protocols }, _) => protocols.clone(),
         (Upgrade::WebSocket { .. }, Purpose::Command(_)) => RUNTIME_PROTOCOLS.map(str::to_owned).to_vec(),
-        (Upgrade::WebSocket { .. }, Purpose::PortForward) => vec![remotecommand::PORT_FORWARD.to_owned()],
+        (Upgrade::WebSocket { .. }, Purpose::PortForward(_)) => vec![remotecommand::PORT_FORWARD.to_owned()],
     };
     let (head, runtime) = match connect_runtime(url, &protocols).await {
         Ok(connected) => connected,
@@ -202,8 +232,17 @@ where
             // However it ends, both sides are closed.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut runtime).await;
         }
-        (Upgrade::WebSocket { .. }, Purpose::PortForward) => {
-            tunnel::tunnel(tunnel::websocket_server(client).await, runtime).await;
+        (Upgrade::WebSocket { protocol, .. }, Purpose::PortForward(ports)) => {
+            let ws = tunnel::websocket_server(client).await;
+            if !is_by_channels(&protocol) {
+                return tunnel::tunnel(ws, runtime).await;
+            }
+            let (session, drive) = Session::new(runtime, spdy::Config::client());
+            let work = async {
+                bridge::run_ports(ws, &session, &ports).await;
+                session.close();
+            };
+            futures::future::join(work, drive).await;
         }
         (Upgrade::WebSocket { protocol, .. }, Purpose::Command(streams)) => {
             let ws = tunnel::websocket_server(client).await;
@@ -263,6 +302,22 @@ mod tests {
         assert!(
             requested_upgrade(&headers(&[("connection", "upgrade"), ("upgrade", "h2c")]), false).is_err()
         );
+    }
+
+    #[test]
+    fn ports_are_named_for_channels() {
+        let asked = |query: &str, protocol: &str| {
+            let upgrade = Upgrade::WebSocket { key: "k".into(), protocol: protocol.into() };
+            requested_ports(&Query::parse(query), &upgrade)
+        };
+        let refused = |query: &str| asked(query, remotecommand::V4).unwrap_err();
+        assert_eq!(asked("port=80,443&port=8080", remotecommand::V4), Ok(vec![80, 443, 8080]));
+        assert_eq!(asked("port=80", ""), Ok(vec![80]));
+        assert_eq!(refused(""), "query parameter \"port\" is required");
+        assert_eq!(refused("port=0"), "port \"0\" must be > 0");
+        assert!(refused("port=x").starts_with("unable to parse \"x\" as a port: "));
+        assert!(refused(&format!("port=1{}", ",1".repeat(bridge::MAX_PORTS))).starts_with("at most"));
+        assert_eq!(asked("", remotecommand::PORT_FORWARD_TUNNEL), Ok(vec![]));
     }
 
     #[test]

@@ -397,6 +397,41 @@ async fn port_forward_travels_inside_a_websocket() {
 }
 
 #[tokio::test]
+async fn port_forward_by_channels() {
+    let f = fixture("channels").await;
+    f.serve_streams(|session| async move {
+        let streams = streams(&session, 2).await;
+        assert_eq!(streams["data"].header("port"), Some("258"));
+        let data = streams["data"].read().await.unwrap().unwrap();
+        streams["data"].write(data).await.unwrap();
+        streams["data"].finish().await.unwrap();
+        streams["error"].write(Bytes::from_static(b"broken")).await.unwrap();
+        streams["error"].finish().await.unwrap();
+        session.closed().await;
+    })
+    .await;
+    let headers = [
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", "v4.channel.k8s.io"),
+    ];
+    let (head, io) = f.upgrade("/portForward/ns/p?port=258", &headers).await;
+    assert_eq!(head.header("sec-websocket-protocol"), Some("v4.channel.k8s.io"));
+    let mut ws = tunnel::websocket_client(io).await;
+    ws.send(Message::Binary(Bytes::from_static(b"\0ping"))).await.unwrap();
+    let mut by_channel: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+    while let Some(Ok(message)) = ws.next().await {
+        if let Message::Binary(data) = message {
+            by_channel.entry(data[0]).or_default().extend_from_slice(&data[1..]);
+        }
+    }
+    // The port, low byte first, before anything else.
+    assert_eq!(by_channel[&0], b"\x02\x01ping");
+    assert_eq!(by_channel[&1], b"\x02\x01broken");
+}
+
+#[tokio::test]
 async fn the_rest() {
     let f = fixture("rest").await;
     let (_, body) = f.get("/runningpods/").await;
