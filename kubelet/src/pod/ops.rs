@@ -248,8 +248,11 @@ fn unlink_log(agent: &Agent, pod: &Pod, name: &str, id: &str) {
 pub(crate) async fn remove_pod(agent: Arc<Agent>, pod: Arc<Pod>, observed: Observed) -> Result<(), String> {
     let sandboxes = observed.sandbox.iter().map(|s| &s.id).chain(&observed.old_sandboxes);
     for id in sandboxes {
-        agent.runtime.stop_sandbox(id).await.map_err(|e| e.to_string())?;
-        agent.runtime.remove_sandbox(id).await.map_err(|e| e.to_string())?;
+        let remove = async {
+            agent.runtime.stop_sandbox(id).await?;
+            agent.runtime.remove_sandbox(id).await
+        };
+        agent.turns.clear(remove).await.map_err(|e| e.to_string())?;
     }
     for (name, instances) in &observed.containers {
         for instance in instances.current.iter().chain(&instances.previous) {

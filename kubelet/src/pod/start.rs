@@ -95,7 +95,8 @@ pub(crate) async fn start(
             return Err((fail(REASON_CONFIG, message), None));
         }
     };
-    let created = agent.runtime.create_container(&request.sandbox.id, &config, &request.sandbox_config).await;
+    let create = agent.runtime.create_container(&request.sandbox.id, &config, &request.sandbox_config);
+    let created = agent.turns.go_on(create).await;
     let id = match created {
         Ok(id) => id,
         Err(e) => {
@@ -105,7 +106,7 @@ pub(crate) async fn start(
     };
     agent.pods.own(&id, &pod.metadata.uid);
     tell(EventType::Normal, "Created", "Container created".to_owned());
-    let started = agent.runtime.start_container(&id).await;
+    let started = agent.turns.go_on(agent.runtime.start_container(&id)).await;
     let instance = match agent.runtime.container_status(&id).await {
         Ok(status) => Some(Instance::from_cri(&request.sandbox.id, &status)),
         Err(_) => None,
