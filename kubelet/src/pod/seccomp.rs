@@ -1,9 +1,11 @@
 //! The system-call filter of a sandbox's own process, which does nothing but wait.
 //!
-//! The runtime's default filter has some four hundred rules, which runc compiles anew for each sandbox: a sixth of what
-//! making one costs. This one refuses the calls that the default refuses to a process without capabilities, and kills on
-//! calls of another architecture. It allows the rest by not naming it: what a runtime calls between loading the filter
-//! and starting the process differs from version to version.
+//! The runtime's default filter allows hundreds of calls by name, and runc compiles it anew for each sandbox: of the time
+//! that its init spent on 30 pods, libseccomp took a fifth. This one names only what it refuses: the calls that the default
+//! refuses outright to a process without capabilities. It allows the rest, because what a runtime calls between loading
+//! the filter and starting the process differs from version to version. So it does not look at arguments, as the default
+//! does for `clone`, `personality` and `socket`: the process is the node's own and waits, and containers have filters of
+//! their own.
 
 use std::path::{Path, PathBuf};
 

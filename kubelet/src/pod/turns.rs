@@ -1,7 +1,7 @@
 //! Pods take turns where making one keeps a processor busy, and clearing away the rest of others waits meanwhile.
 //!
 //! A burst of pods that are all started at once shares the processors between all of them: each is as late as the last.
-//! In turns the first is ready as soon as if it were alone, and the last no later. What the API has forgotten already
+//! In turns the first is ready long before the last, and the last no later than without. What the API has forgotten already
 //! can wait for what somebody waits for.
 
 use std::future::Future;
